@@ -1,0 +1,3 @@
+"""The imaging exchange gateway."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,64 @@
+"""The command tree, and what every command shares: settings, `--json`, exit codes."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from gateway.errors import ConfigurationError, GatewayError, LoadRefused
+
+GROUPS = ("audit", "clients", "consents", "db", "explain", "facilities", "patients", "serve")
+"""Each is a module of `gateway/cli/` whose `command` is the click command of that name."""
+
+
+class Commands(click.Group):
+    """Loads a command's module only when it is asked for, so that `--help` starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names."""
+        return list(GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, if there is one."""
+        if cmd_name not in GROUPS:
+            return None
+        command: click.Command = importlib.import_module(f"gateway.cli.{cmd_name}").command
+        return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=None, version="0.1.0", prog_name="gateway")
+def root() -> None:
+    """Operate the imaging exchange gateway. Settings come from GATEWAY_* environment variables."""
+
+
+def main() -> None:
+    """Run one command. Exits 0, 1 (refused or failed), 2 (usage) or 78 (settings); reasons go to standard error."""
+    try:
+        root(standalone_mode=False)
+    except ConfigurationError as exc:
+        _say("settings", exc.problems)
+        sys.exit(78)
+    except LoadRefused as exc:
+        _say("refused", exc.problems)
+        sys.exit(1)
+    except GatewayError as exc:
+        _say("failed", [exc.reason or exc.code])
+        sys.exit(1)
+    except click.exceptions.Exit as exc:
+        sys.exit(exc.exit_code)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _say(heading: str, problems: tuple[str, ...] | list[str]) -> None:
+    for problem in problems:
+        click.echo(f"{heading}: {problem}", err=True)

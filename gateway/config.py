@@ -1,0 +1,173 @@
+"""The settings: read from the environment in this one place, checked all together, frozen."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+from urllib.parse import urlsplit
+
+from gateway.errors import ConfigurationError
+from gateway.model import ImplicitPolicy
+
+Environment = Literal["development", "production"]
+T = TypeVar("T")
+S = TypeVar("S", bound=str)
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator decides. `docs/reference/settings.md` describes each; a test holds the two together."""
+
+    base_url: str
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 8080
+    workers: int = 1
+    threads: int = 16
+    data_dir: Path = Path("var")
+    database_url: str = field(default="", repr=False)
+    redis_url: str = field(default="", repr=False)
+    environment: Environment = "development"
+    consent_policy: ImplicitPolicy = "deny"
+    deadline: timedelta = timedelta(milliseconds=8000)
+    keys_file: Path = Path("var/keys.json")
+    strong_identifier_systems: frozenset[str] = frozenset()
+    metrics_allow: tuple[Network, ...] = ()
+    break_glass: timedelta = timedelta(minutes=30)
+    adt_listen: str = ""
+
+    @property
+    def fhir_base(self) -> str:
+        """The FHIR R4 base URL, the `[base]` of every link."""
+        return self.base_url + "/fhir/r4"
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint, `aud` of client assertions."""
+        return self.base_url + "/oauth/token"
+
+    @property
+    def production(self) -> bool:
+        """Whether stand-ins, sample keys and plain HTTP are refused."""
+        return self.environment == "production"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """The settings in `env`. Raises ConfigurationError that lists every problem."""
+        reader = _Reader(env)
+        host, port = reader.host_and_port("GATEWAY_LISTEN", "127.0.0.1:8080")
+        environment = reader.choice("GATEWAY_ENVIRONMENT", get_args(Environment), "development")
+        data_dir = Path(reader.text("GATEWAY_DATA_DIR", "./var"))
+        shown = f"[{host}]" if ":" in host else host
+        settings = cls(
+            base_url=reader.text("GATEWAY_BASE_URL", f"http://{shown}:{port}").rstrip("/"),
+            listen_host=host,
+            listen_port=port,
+            workers=reader.number("GATEWAY_WORKERS", 1, 1, 256),
+            threads=reader.number("GATEWAY_THREADS", 16, 1, 1024),
+            data_dir=data_dir,
+            database_url=reader.text("GATEWAY_DATABASE_URL", f"sqlite:///{data_dir / 'gateway.db'}"),
+            redis_url=reader.text("GATEWAY_REDIS_URL", ""),
+            environment=environment,
+            consent_policy=reader.choice("GATEWAY_CONSENT_POLICY", get_args(ImplicitPolicy), "deny"),
+            deadline=timedelta(milliseconds=reader.number("GATEWAY_DEADLINE_MS", 8000, 50, 300_000)),
+            keys_file=Path(reader.text("GATEWAY_KEYS_FILE", str(data_dir / "keys.json"))),
+            strong_identifier_systems=frozenset(reader.words("GATEWAY_STRONG_IDENTIFIER_SYSTEMS")),
+            metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
+            break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
+            adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
+        )
+        problems = [*reader.problems, *_contradictions(settings, env), *_unknown(env)]
+        if problems:
+            raise ConfigurationError(problems)
+        return settings
+
+
+def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    base = urlsplit(settings.base_url)
+    problems = []
+    if base.scheme not in ("http", "https") or not base.hostname or base.path or base.query or base.fragment:
+        problems.append("GATEWAY_BASE_URL must be http(s)://host[:port] without a path")
+    if settings.workers > 1 and not settings.redis_url:
+        problems.append("GATEWAY_WORKERS above 1 needs GATEWAY_REDIS_URL (the in-process cache serves one process)")
+    if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss", "unix"):
+        problems.append("GATEWAY_REDIS_URL must be a redis://, rediss:// or unix:// URL")
+    if settings.production:
+        if base.scheme != "https":
+            problems.append("GATEWAY_BASE_URL must be https in production")
+        if settings.workers > 1 and settings.database_url.startswith("sqlite"):
+            problems.append("GATEWAY_DATABASE_URL: SQLite serves one worker in production; use PostgreSQL")
+        if not settings.keys_file.exists():
+            problems.append(f"GATEWAY_KEYS_FILE: {settings.keys_file} must exist in production")
+    return problems
+
+
+_KNOWN = frozenset(
+    "GATEWAY_" + name.upper()
+    for name in (
+        *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
+        *("consent_policy", "deadline_ms", "keys_file", "strong_identifier_systems", "metrics_allow"),
+        *("break_glass_minutes", "adt_listen"),
+    )
+)
+
+
+def _unknown(env: Mapping[str, str]) -> list[str]:
+    return [f"{name} is not a setting" for name in sorted(env) if name.startswith("GATEWAY_") and name not in _KNOWN]
+
+
+class _Reader:
+    """Reads typed values and gathers what is wrong, so that an operator sees all of it at once."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str) -> str:
+        return self._env.get(name, "").strip() or default
+
+    def words(self, name: str) -> list[str]:
+        return [word for word in re.split(r"[,\s]+", self._env.get(name, "")) if word]
+
+    def _parsed(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
+        text = self._env.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError:
+            self.problems.append(f"{name} must be {expected}")
+            return default
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        def parse(text: str) -> int:
+            value = int(text)
+            if not least <= value <= most:
+                raise ValueError
+            return value
+
+        return self._parsed(name, default, parse, f"a whole number from {least} to {most}")
+
+    def choice(self, name: str, choices: tuple[S, ...], default: S) -> S:
+        def parse(text: str) -> S:
+            return choices[choices.index(text)]
+
+        return self._parsed(name, default, parse, "one of " + ", ".join(choices))
+
+    def host_and_port(self, name: str, default: str) -> tuple[str, int]:
+        def parse(text: str) -> tuple[str, int]:
+            parts = urlsplit("//" + text)
+            if not parts.hostname or parts.port is None or parts.path:
+                raise ValueError
+            return parts.hostname, parts.port
+
+        return self._parsed(name, parse(default), parse, "host:port")
+
+    def networks(self, name: str, default: str) -> tuple[Network, ...]:
+        def parse(text: str) -> tuple[Network, ...]:
+            return tuple(ipaddress.ip_network(word) for word in re.split(r"[,\s]+", text) if word)
+
+        return self._parsed(name, parse(default), parse, "addresses or networks (CIDR), separated by spaces or commas")

@@ -1,0 +1,83 @@
+"""Connections to the one database: SQLite (WAL) or PostgreSQL, behind the same statements."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from gateway.errors import ConfigurationError, DependencyUnavailable
+
+POOL_TIMEOUT_S = 3
+STATEMENT_TIMEOUT_MS = 5000
+
+
+def open_database(url: str, *, threads: int = 16) -> Engine:
+    """An engine for `url`, one connection a thread at most. Connects to nothing yet.
+
+    SQLite commits are durable (`synchronous=FULL`), readers never wait (WAL), writers wait for one another.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise ConfigurationError(["GATEWAY_DATABASE_URL is not a database URL"]) from exc
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            parsed.set(drivername="sqlite+pysqlite"),
+            pool_size=threads + 4,
+            max_overflow=4,
+            pool_timeout=POOL_TIMEOUT_S,
+            connect_args={"check_same_thread": False, "timeout": 5, "isolation_level": None},
+        )
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    if backend == "postgresql":
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=threads + 4,
+            max_overflow=4,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=False,
+            # PgBouncer in transaction mode can't keep server-side prepared statements or start-up options.
+            connect_args={"prepare_threshold": None, "connect_timeout": 3},
+        )
+    raise ConfigurationError([f"GATEWAY_DATABASE_URL: {backend} is not supported; use sqlite or postgresql"])
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # `writing` asks for the write lock at once: a transaction that reads first and writes later would fail with
+    # SQLITE_BUSY_SNAPSHOT when another wrote in between.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for look-ups. Raises DependencyUnavailable where the database fails."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as exc:
+        raise DependencyUnavailable("the database can't be read") from exc
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction: all of it is stored when this ends, or nothing. Raises DependencyUnavailable."""
+    try:
+        with engine.connect().execution_options(writing=True) as connection, connection.begin():
+            yield connection
+    except SQLAlchemyError as exc:
+        raise DependencyUnavailable("the database can't be written") from exc

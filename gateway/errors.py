@@ -1,0 +1,116 @@
+"""Refusals and failures of a request. They know nothing of HTTP: a face turns them into words.
+
+GatewayError
+  InvalidQuery            the question cannot be understood
+    UnsupportedParameter  it is understood, and not supported
+    PayloadTooLarge       it is longer than the gateway reads
+  ExpiredCursor           a page link that has run out
+  NotAuthenticated        no token, or one that does not hold
+  AccessRefused           scope, purpose, patient or role does not reach
+    ScopeMissing
+    PurposeNotAllowed
+  NotFound                a named thing that is absent or withheld: the two look the same
+  DeadlinePassed          our own time is spent
+  DependencyUnavailable   our database, keys or cache
+    AuditUnavailable      nothing is released without its audit
+  AllFacilitiesFailed     every facility asked failed
+  LoadRefused             an operator's file or argument is refused
+  ConfigurationError      start-up only: every problem at once
+"""
+
+from collections.abc import Sequence
+
+
+class GatewayError(Exception):
+    """Base of all refusals. `reason` is safe to show: our words, never a patient's value or somebody else's text."""
+
+    code = "error"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class InvalidQuery(GatewayError):
+    code = "invalid"
+
+
+class UnsupportedParameter(InvalidQuery):
+    code = "not-supported"
+
+
+class PayloadTooLarge(InvalidQuery):
+    code = "too-long"
+
+
+class ExpiredCursor(GatewayError):
+    code = "expired-cursor"
+
+
+class NotAuthenticated(GatewayError):
+    """`presented` tells whether a token was sent at all (RFC 6750 §3: no error code when none was)."""
+
+    code = "login"
+
+    def __init__(self, reason: str = "", *, presented: bool = True, expired: bool = False) -> None:
+        super().__init__(reason)
+        self.presented = presented
+        self.expired = expired
+
+
+class AccessRefused(GatewayError):
+    code = "forbidden"
+
+
+class ScopeMissing(AccessRefused):
+    code = "insufficient-scope"
+
+
+class PurposeNotAllowed(AccessRefused):
+    code = "purpose-not-allowed"
+
+
+class NotFound(GatewayError):
+    code = "not-found"
+
+
+class DeadlinePassed(GatewayError):
+    code = "deadline"
+
+
+class DependencyUnavailable(GatewayError):
+    code = "dependency"
+
+
+class AuditUnavailable(DependencyUnavailable):
+    code = "audit"
+
+
+class AllFacilitiesFailed(GatewayError):
+    """Every facility that was asked failed. `gaps` are (facility id, facility name, issue code) of each."""
+
+    code = "all-facilities-failed"
+
+    def __init__(self, gaps: Sequence[tuple[str, str, str]]) -> None:
+        super().__init__("no facility that was asked could answer")
+        self.gaps = tuple(gaps)
+
+
+class LoadRefused(GatewayError):
+    """An operator's file or argument is refused; `problems` names each thing that is wrong."""
+
+    code = "refused"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class ConfigurationError(GatewayError):
+    """The settings do not hold; `problems` lists all of them."""
+
+    code = "configuration"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,53 @@
+"""Purposes of use: the part of HL7 `v3-ActReason` that access is asked and granted for, as the tree it is."""
+
+SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+_PARENT: dict[str, str | None] = {
+    "TREAT": None,
+    "CLINTRL": "TREAT",
+    "COC": "TREAT",
+    "ETREAT": "TREAT",
+    "BTG": "ETREAT",
+    "ERTREAT": "ETREAT",
+    "POPHLTH": "TREAT",
+    "TREATDS": "TREAT",
+    "HRESCH": None,
+    "CLINTRCH": "HRESCH",
+    "CLINTRCHNPC": "CLINTRCH",
+    "CLINTRCHPC": "CLINTRCH",
+    "PRECLINTRCH": "CLINTRCH",
+    "PATRQT": None,
+    "FAMRQT": "PATRQT",
+    "PWATRNY": "PATRQT",
+    "SUPNWK": "PATRQT",
+    "PUBHLTH": None,
+    "DISASTER": "PUBHLTH",
+    "THREAT": "PUBHLTH",
+    "HMARKT": None,
+    "HPAYMT": None,
+    "HOPERAT": None,
+}
+
+KNOWN = frozenset(_PARENT)
+BREAK_GLASS = "BTG"
+
+
+def is_within(purpose: str, ancestor: str) -> bool:
+    """Whether `purpose` is `ancestor` or lies below it. An unknown code lies within itself alone."""
+    step: str | None = purpose
+    while step is not None:
+        if step == ancestor:
+            return True
+        step = _PARENT.get(step)
+    return False
+
+
+def code_of(text: str) -> str | None:
+    """The code that `text` states: a bare code, `system|code`, `system#code`, or `urn:…:CODE`; None if unknown."""
+    if text in KNOWN:
+        return text
+    for separator in ("|", "#", ":", "/"):
+        system, found, code = text.rpartition(separator)
+        if found and code in KNOWN and (separator == ":" or system.rstrip("/") in (SYSTEM, "v3-ActReason")):
+            return code
+    return None
