@@ -154,6 +154,9 @@ class DateBound:
 
     prefix: Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
     moment: Moment
+    zoned: bool = True
+    """False for a date without a time: calendar days, written as if in UTC, that are compared with wall-clock time
+    where the study was made (`2024-05-01` finds what was made on that day there)."""
 
 
 @dataclass(frozen=True, slots=True)
