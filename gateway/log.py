@@ -21,6 +21,7 @@ class Event(StrEnum):
 
     STARTED = "started"
     STOPPING = "stopping"
+    SERVER_MESSAGE = "server-message"
     REQUEST = "request"
     UNEXPECTED_ERROR = "unexpected-error"
     FACILITY_ANSWERED = "facility-answered"

@@ -4,14 +4,14 @@ An adapter is pure protocol: it yields the HTTP exchanges it wants next and is s
 multi can serve every facility of a query at once and the adapter can be tested without a socket.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from gateway.deadline import Deadline
 from gateway.imaging.study import SourceStudy
-from gateway.model import Facility, SourceRecord
+from gateway.model import Facility, FacilityID, PatientID, SourceRecord, StudyUID
 
 ReplyStatus = Literal["answered", "timed_out", "unreachable", "refused", "unreadable"]
 ExchangeFailure = Literal["timed_out", "unreachable", "too_large", "unreadable"]
@@ -97,3 +97,21 @@ class Facilities(Protocol):
     def ask(self, targets: Sequence[Target], question: FacilityQuestion, deadline: Deadline) -> Sequence[FacilityReply]:
         """Ask all targets at the same moment; a reply for each, in target order, before `deadline`. Never raises."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What `Sightings.observe` knows after it has looked at, and stored, a query's studies."""
+
+    first_seen: Mapping[tuple[int, FacilityID, StudyUID], datetime]
+    """When each source, by (record id, facility, UID), was first seen as it now is."""
+    shared: tuple[StudyUID, ...] = ()
+    """UIDs that have also been seen under another person (told once, when that is new): an alert."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Whose study an id stands for, and which facilities have shown it."""
+
+    person: PatientID
+    facilities: frozenset[FacilityID]

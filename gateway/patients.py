@@ -1,0 +1,57 @@
+"""Reading a person of the index: identifiers and demographics, of those records only that this caller may know of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.consent.decide import decide_query
+from gateway.disclosure import Request, answer_record
+from gateway.errors import NotFound
+from gateway.model import PatientIdentity, PatientRef, Requester, SourceRecord
+from gateway.rooms import Rooms
+from gateway.search import holders_of, require_bound_patient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientAnswer:
+    """A person as this caller may know them, audited."""
+
+    patient: PatientIdentity
+    records: tuple[tuple[SourceRecord, dict[str, Any]], ...]
+    """The permitted source records with the FHIR Patient each domain sent."""
+
+
+def find_patient(ref: PatientRef, requester: Requester, rooms: Rooms, request: Request) -> PatientAnswer | None:
+    """The person meant, or None where unknown or wholly withheld: the two look the same. Audited either way.
+
+    Raises AccessRefused where the token is bound to another patient.
+    """
+    patient = rooms.mpi.resolve(ref)
+    require_bound_patient(requester, ref, patient, rooms)
+    now = rooms.clock()
+    if patient is None:
+        rooms.audit.record([answer_record(request, requester, None, now)])
+        return None
+    holders = holders_of(patient, rooms.facilities.all())
+    decided = decide_query(rooms.consents.find(patient.id), requester, list(holders), now)
+    permitted = {
+        record.record_id
+        for facility, target in holders.items()
+        if decided[facility].permitted
+        for record in target.records
+    }
+    answer = None
+    if permitted:
+        full = rooms.records.find_record_patients(patient)
+        records = tuple((record, full[record.record_id]) for record in patient.records if record.record_id in permitted)
+        answer = PatientAnswer(patient=patient, records=records)
+    resources = (f"Patient/{patient.id}",) if answer else ()
+    rooms.audit.record([answer_record(request, requester, patient, now, decided, resources=resources)])
+    return answer
+
+
+def read_patient(ref: PatientRef, requester: Requester, rooms: Rooms, request: Request) -> PatientAnswer:
+    """As `find_patient`. Raises NotFound where there is nothing this caller may know."""
+    answer = find_patient(ref, requester, rooms, request)
+    if answer is None:
+        raise NotFound
+    return answer

@@ -1,0 +1,192 @@
+"""THE SPINE: one imaging query from request to answer, a stage a line.
+
+Only this file knows the order of the stages. Every decision in it is a pure function of another room, every effect a
+port of `Rooms`. What it returns has been permitted, looked at again after the facilities answered, and audited.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from gateway.adapters.base import FacilityQuestion, FacilityReply, Observation, Target
+from gateway.consent.decide import decide_query, decide_source
+from gateway.consent.policy import Decision, PatientPolicy
+from gateway.deadline import Deadline
+from gateway.disclosure import Request, alert_records, answer_record
+from gateway.errors import AccessRefused, AllFacilitiesFailed, DeadlinePassed, DependencyUnavailable, NotFound
+from gateway.imaging.matching import matches
+from gateway.imaging.merge import combine, group_duplicates
+from gateway.imaging.study import SourceFacts, SourceStudy, Study
+from gateway.model import Facility, FacilityID, PatientIdentity, PatientRef, Requester, SourceRecord, StudyQuery
+from gateway.rooms import Rooms
+
+GapKind = Literal["timeout", "transient", "incomplete"]
+Select = Callable[[Sequence[Study]], Sequence[Study]]
+"""Of all studies that match and may be seen: the ones this answer hands out, in order (the page)."""
+
+Holders = Mapping[FacilityID, Target]
+Decisions = Mapping[FacilityID, Decision]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A facility whose part of the answer is missing, wholly or partly. Only those the caller may see are named."""
+
+    facility: Facility
+    kind: GapKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchAnswer:
+    """What one query may release, audited."""
+
+    patient: PatientIdentity | None = None
+    studies: tuple[Study, ...] = ()
+    """The page, as `select` chose it."""
+    total: int = 0
+    """How many studies match and may be seen, over all pages."""
+    gaps: tuple[Gap, ...] = ()
+    facilities: Mapping[FacilityID, Facility]
+    """Those that were asked, by id: the sources of the page are among them."""
+
+
+def search_imaging_studies(
+    query: StudyQuery, requester: Requester, rooms: Rooms, deadline: Deadline, request: Request, select: Select
+) -> SearchAnswer:
+    """Answer one imaging query, releasing only what was permitted and audited.
+
+    Raises AccessRefused where the token is bound to another patient, AllFacilitiesFailed (audited) where nobody
+    answered, DeadlinePassed, and DependencyUnavailable or AuditUnavailable where the gateway itself can't work.
+    """
+    patient = rooms.mpi.resolve(query.patient)
+    require_bound_patient(requester, query.patient, patient, rooms)
+    if patient is None:
+        rooms.audit.record([answer_record(request, requester, None, rooms.clock())])
+        return SearchAnswer(facilities={})
+    holders = holders_of(patient, rooms.facilities.all())
+    allowed = decide_query(rooms.consents.find(patient.id), requester, list(holders), rooms.clock())
+    targets = [holder for id_, holder in holders.items() if allowed[id_].permitted and not holder.facility.suspended]
+    if deadline.passed():
+        raise DeadlinePassed("no time was left to ask the facilities")
+    replies = rooms.facilities.ask(targets, FacilityQuestion(wants_series=query.wants_series), deadline)
+
+    now = rooms.clock()
+    seen = rooms.sightings.observe(patient.id, [study for reply in replies for study in reply.studies], now)
+    policy = rooms.consents.find(patient.id)  # once more: a revocation that came while the facilities were asked counts
+    decided = decide_query(policy, requester, list(holders), now)
+    studies = released_studies(replies, policy, requester, decided, seen, patient, rooms, now)
+    matching = [study for study in studies if matches(study, query, now)]
+    gaps = gaps_in(holders, replies, decided)
+    failed = bool(replies) and all(reply.failed for reply in replies)
+    page = () if failed else tuple(select(matching))
+
+    record = answer_record(request, requester, patient, now, decided, replies, page, failed=failed)
+    rooms.audit.record([record, *alert_records(request, patient, replies, seen.shared, now)])
+    if failed:
+        raise AllFacilitiesFailed([(gap.facility.id, gap.facility.name, gap.kind) for gap in gaps])
+    asked = {target.facility.id: target.facility for target in targets}
+    return SearchAnswer(patient=patient, studies=page, total=len(matching), gaps=gaps, facilities=asked)
+
+
+def read_imaging_study(
+    study_id: str, requester: Requester, rooms: Rooms, deadline: Deadline, request: Request
+) -> tuple[Study, SearchAnswer]:
+    """The study of that id as this caller may see it now, decided and audited like a search.
+
+    Raises NotFound where it is absent or withheld (the two can't be told apart) and DependencyUnavailable where a
+    facility that may be seen, and has shown this study before, did not answer.
+    """
+    sighting = rooms.sightings.find(study_id)
+    if sighting is None or (requester.patient is not None and not _same_person(sighting.person, requester, rooms)):
+        rooms.audit.record([answer_record(request, requester, None, rooms.clock())])
+        raise NotFound
+    query = StudyQuery(patient=PatientRef(id=sighting.person), id=((study_id,),))
+    try:
+        answer = search_imaging_studies(query, requester, rooms, deadline, request, tuple)
+    except AllFacilitiesFailed as exc:
+        missing = {facility for facility, _, _ in exc.gaps}
+        raise _missing(bool(missing & sighting.facilities)) from exc
+    if not answer.studies:
+        raise _missing(any(gap.facility.id in sighting.facilities for gap in answer.gaps))
+    return answer.studies[0], answer
+
+
+def _missing(holder_failed: bool) -> Exception:
+    return DependencyUnavailable("a facility did not answer") if holder_failed else NotFound()
+
+
+def require_bound_patient(requester: Requester, asked: PatientRef, found: PatientIdentity | None, rooms: Rooms) -> None:
+    """A token bound to one patient is used for that patient. Raises AccessRefused, whether the other exists or not."""
+    if requester.patient is None or asked.id == requester.patient:
+        return
+    if found is None or not _same_person(found.id, requester, rooms):
+        raise AccessRefused("the token is bound to another patient")
+
+
+def _same_person(person: str, requester: Requester, rooms: Rooms) -> bool:
+    if person == requester.patient:
+        return True
+    bound = rooms.mpi.resolve(PatientRef(id=requester.patient))
+    return bound is not None and bound.id == person
+
+
+def holders_of(patient: PatientIdentity, facilities: Sequence[Facility]) -> Holders:
+    """The facilities in whose domain the person has a record, each with those records, in facility order."""
+    by_system: dict[str, list[SourceRecord]] = {}
+    for record in patient.records:
+        by_system.setdefault(record.identifier.system, []).append(record)
+    return {
+        facility.id: Target(facility=facility, records=tuple(by_system[facility.identifier_system]))
+        for facility in facilities
+        if facility.identifier_system in by_system
+    }
+
+
+def released_studies(
+    replies: Sequence[FacilityReply],
+    policy: PatientPolicy,
+    requester: Requester,
+    decided: Decisions,
+    seen: Observation,
+    patient: PatientIdentity,
+    rooms: Rooms,
+    now: datetime,
+) -> list[Study]:
+    """Each study as its permitted sources tell it; a withheld source contributes nothing."""
+    linked = {record.record_id: record.linked_at for record in patient.records}
+    studies = []
+    for group in group_duplicates([study for reply in replies for study in reply.studies]):
+        kept: list[tuple[SourceStudy, SourceFacts]] = []
+        for source in group:
+            if not decided[source.facility].permitted:
+                continue
+            decision = decide_source(policy, requester, source, now)
+            if decision.permitted:
+                facts = SourceFacts(
+                    first_seen=seen.first_seen[source.record_id, source.facility, source.uid],
+                    linked_at=linked[source.record_id],
+                    opened_at=decision.opened_at,
+                )
+                kept.append((source, facts))
+        if kept:
+            studies.append(combine(rooms.sightings.study_id(patient.id, group[0].uid), kept))
+    return studies
+
+
+_GAP_OF: Mapping[str, GapKind] = {"timed_out": "timeout", "unreachable": "transient", "refused": "transient"}
+
+
+def gaps_in(holders: Holders, replies: Sequence[FacilityReply], decided: Decisions) -> tuple[Gap, ...]:
+    """The facilities whose part is missing, of those that may be seen now; a suspended one is missing too."""
+    kinds: dict[FacilityID, GapKind] = {
+        id_: "incomplete" for id_, holder in holders.items() if holder.facility.suspended
+    }
+    for reply in replies:
+        if reply.failed or reply.incomplete:
+            kinds[reply.facility.id] = _GAP_OF.get(reply.status, "incomplete")
+    return tuple(
+        Gap(facility=holder.facility, kind=kinds[id_])
+        for id_, holder in holders.items()
+        if id_ in kinds and decided[id_].permitted
+    )
