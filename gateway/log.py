@@ -43,8 +43,10 @@ class Event(StrEnum):
 
 
 _FIELDS = frozenset(
-    ("facility", "client", "status", "elapsed_ms", "count", "request_id", "route", "method", "reason", "reference")
-    + ("error", "dependency", "worker", "version", "listen")
+    {
+        *("facility", "client", "status", "elapsed_ms", "count", "request_id", "route", "method", "reason"),
+        *("reference", "error", "dependency", "worker", "version", "listen"),
+    }
 )
 _MOST_CHARACTERS = 200
 
