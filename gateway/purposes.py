@@ -1,6 +1,8 @@
 """Purposes of use: the part of HL7 `v3-ActReason` that access is asked and granted for, as the tree it is."""
 
 SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+URN = "urn:oid:2.16.840.1.113883.5.8"
+"""The same code system as a URN: the FAST Security (UDAP) B2B object states `urn:oid:…#CODE`."""
 
 _PARENT: dict[str, str | None] = {
     "TREAT": None,
@@ -48,6 +50,6 @@ def code_of(text: str) -> str | None:
         return text
     for separator in ("|", "#", ":", "/"):
         system, found, code = text.rpartition(separator)
-        if found and code in KNOWN and (separator == ":" or system.rstrip("/") in (SYSTEM, "v3-ActReason")):
+        if found and code in KNOWN and (separator == ":" or system.rstrip("/") in (SYSTEM, URN, "v3-ActReason")):
             return code
     return None
