@@ -1,0 +1,115 @@
+"""The one byte string a record has: what is sealed, stored, and hashed by whoever checks the log.
+
+RFC 8785 (JSON Canonicalization Scheme): members sorted, UTF-8, no spaces, whole numbers only. Times are UTC with six
+decimals. A member that holds its type's default is left out, so a field that is added later leaves old bytes as they
+are. `schema` names this form.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from gateway.audit.record import Asked, AuditRecord, Decided, Released, Who
+
+SCHEMA = 1
+MOST_CHARACTERS = 4_096
+MOST_CHARACTERS_OF_A_REQUEST = 131_072
+
+
+class UnreadableRecord(ValueError):
+    """The bytes are not a record in a form this version knows."""
+
+
+def to_canonical(record: AuditRecord) -> bytes:
+    """The bytes of `record`; equal records have equal bytes.
+
+    Texts longer than the caps are cut and say so (a hostile header must not fill the store), and lone surrogates, which
+    no UTF-8 can hold, are spelled out. Raises TypeError where a field has a type no record may have.
+    """
+    return orjson.dumps({"schema": SCHEMA, **_members(record)}, option=orjson.OPT_SORT_KEYS)
+
+
+def from_canonical(raw: bytes) -> AuditRecord:
+    """The record that `raw` stands for. Raises UnreadableRecord."""
+    try:
+        members = orjson.loads(raw)
+        if members.pop("schema") != SCHEMA:
+            msg = "the record is written in another schema"
+            raise UnreadableRecord(msg)
+        return AuditRecord(**{name: _READERS.get(name, _as_it_is)(value) for name, value in members.items()})
+    except (TypeError, KeyError, AttributeError, orjson.JSONDecodeError) as exc:
+        msg = "the bytes are not an audit record"
+        raise UnreadableRecord(msg) from exc
+
+
+_PARTS = (AuditRecord, Who, Asked, Decided, Released)
+_DEFAULTS: dict[type, tuple[tuple[str, object], ...]] = {
+    part: tuple((field.name, field.default) for field in fields(part)) for part in _PARTS
+}
+
+
+def _members(part: object) -> dict[str, Any]:
+    found = {}
+    for name, default in _DEFAULTS[type(part)]:
+        value = getattr(part, name)
+        if default is MISSING or value != default:
+            found[name] = _plain(name, value)
+    return found
+
+
+def _plain(name: str, value: object) -> object:
+    if isinstance(value, str):
+        return _text(value, MOST_CHARACTERS_OF_A_REQUEST if name == "request" else MOST_CHARACTERS)
+    if isinstance(value, tuple):
+        return [_plain(name, item) for item in value]
+    if type(value) in _DEFAULTS:
+        return _members(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if value is None or isinstance(value, int):
+        return value
+    msg = f"an audit record can't hold a {type(value).__name__} in {name}"
+    raise TypeError(msg)
+
+
+def _text(value: str, most: int) -> str:
+    if len(value) > most:
+        value = f"{value[:most]} … (cut: {len(value)} characters)"
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _each(part: type) -> Callable[[Any], Any]:
+    def read(items: list[Mapping[str, Any]]) -> tuple[Any, ...]:
+        return tuple(_part(part, item) for item in items)
+
+    return read
+
+
+def _part(part: type, item: Mapping[str, Any]) -> Any:
+    return part(**{name: tuple(value) if isinstance(value, list) else value for name, value in item.items()})
+
+
+def _who(item: Mapping[str, Any]) -> Any:
+    return _part(Who, item)
+
+
+def _pairs(items: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in items)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "recorded": datetime.fromisoformat,
+    "who": _who,
+    "asked": _each(Asked),
+    "decided": _each(Decided),
+    "released": _each(Released),
+    "resources": tuple,
+    "details": _pairs,
+}

@@ -1,0 +1,134 @@
+"""The audit log in the database: records are added durably and read in order, and nothing else can be done with it."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from types import TracebackType
+
+from sqlalchemy import Engine, insert, select
+
+from gateway.audit.canonical import UnreadableRecord, from_canonical, to_canonical
+from gateway.audit.group_commit import GroupCommit, Row
+from gateway.audit.record import AuditRecord
+from gateway.audit.tables import audit_record
+from gateway.db.crypto import KeyRing, SealBroken
+from gateway.db.session import reading, writing
+from gateway.errors import AuditUnavailable
+from gateway.log import Event, event
+from gateway.metrics import AUDIT_RECORDS, AUDIT_SECONDS
+
+_PAGE = 500
+
+
+class AuditRecordBroken(AuditUnavailable):
+    """A stored record can't be opened: it was altered or moved, or its key is gone. `seq` says which one."""
+
+    code = "audit-broken"
+
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"audit record {seq} has been altered, or its key is gone")
+        self.seq = seq
+
+
+class StoredAuditLog:
+    """The AuditLog of a deployment."""
+
+    def __init__(self, engine: Engine, keys: KeyRing) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._writer = GroupCommit(self._insert)
+
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        """All of `records` are stored durably when this returns, or none is. Raises AuditUnavailable otherwise."""
+        if not records:
+            return
+        started = time.monotonic()
+        try:
+            self._writer.submit([self._row(record) for record in records])
+        except AuditUnavailable as exc:
+            AUDIT_RECORDS.labels(outcome="failed").inc(len(records))
+            event(Event.AUDIT_UNAVAILABLE, level=logging.ERROR, reason=exc.reason, count=len(records))
+            raise
+        AUDIT_RECORDS.labels(outcome="stored").inc(len(records))
+        AUDIT_SECONDS.observe(time.monotonic() - started)
+
+    def read(
+        self,
+        *,
+        patient: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[AuditRecord]:
+        """The records in the order they were stored: of one person, and recorded in `[since, until)`, where asked.
+
+        Raises AuditRecordBroken at a record that can't be opened, and DependencyUnavailable.
+        """
+        after, left = 0, limit
+        while left is None or left > 0:
+            rows = self._find_rows(after, patient, since, until, _PAGE if left is None else min(_PAGE, left))
+            for seq, record_id, sealed in rows:
+                yield self._opened(seq, record_id, sealed)
+            if not rows:
+                return
+            after = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    def close(self) -> None:
+        """What was being stored is stored or has failed; further records are refused."""
+        self._writer.close()
+
+    def __enter__(self) -> "StoredAuditLog":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _row(self, record: AuditRecord) -> Row:
+        return {
+            "id": record.id,
+            "recorded_at": record.recorded,
+            "kind": record.kind,
+            "outcome": record.outcome,
+            "patient_key": None if record.patient is None else self._patient_key(record.patient),
+            "sealed": self._keys.seal(audit_record.name, record.id, to_canonical(record)),
+        }
+
+    def _patient_key(self, patient: str) -> bytes:
+        return self._keys.blind("audit.patient", patient)
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(_INSERT, rows)
+
+    def _find_rows(
+        self, after: int, patient: str | None, since: datetime | None, until: datetime | None, limit: int
+    ) -> Sequence[tuple[int, str, bytes]]:
+        columns = audit_record.c
+        statement = select(columns.seq, columns.id, columns.sealed).where(columns.seq > after)
+        if patient is not None:
+            statement = statement.where(columns.patient_key == self._patient_key(patient))
+        if since is not None:
+            statement = statement.where(columns.recorded_at >= since)
+        if until is not None:
+            statement = statement.where(columns.recorded_at < until)
+        with reading(self._engine) as connection:
+            return [tuple(row) for row in connection.execute(statement.order_by(columns.seq).limit(limit))]
+
+    def _opened(self, seq: int, record_id: str, sealed: bytes) -> AuditRecord:
+        try:
+            record = from_canonical(self._keys.open(audit_record.name, record_id, sealed))
+        except (SealBroken, UnreadableRecord) as exc:
+            raise AuditRecordBroken(seq) from exc
+        if record.id != record_id:
+            raise AuditRecordBroken(seq)
+        return record
+
+
+_INSERT = insert(audit_record)
+
+
+def open_audit_log(engine: Engine, keys: KeyRing) -> StoredAuditLog:
+    """The audit log in `engine`. Nothing is started until the first record; close it when the process ends."""
+    return StoredAuditLog(engine, keys)
