@@ -1,5 +1,7 @@
 """Connections to the one database: SQLite (WAL) or PostgreSQL, behind the same statements."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from gateway.errors import ConfigurationError, DependencyUnavailable
 
 POOL_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
+_WAL_ATTEMPTS = 100
+_WAL_PAUSE_S = 0.05
 
 
 def open_database(url: str, *, threads: int = 16) -> Engine:
@@ -52,8 +56,23 @@ def open_database(url: str, *, threads: int = 16) -> Engine:
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    for pragma in ("busy_timeout=5000", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _keep_write_ahead_log(connection)
+
+
+def _keep_write_ahead_log(connection: Any) -> None:
+    # The first change to WAL needs the file to itself, and SQLite doesn't wait for that however patient it is told to
+    # be: several processes that start on a new file at once take turns here.
+    for attempt in range(_WAL_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if attempt == _WAL_ATTEMPTS - 1:
+                raise
+            time.sleep(_WAL_PAUSE_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

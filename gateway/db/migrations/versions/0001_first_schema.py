@@ -1,0 +1,99 @@
+"""The patient index."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+BLIND_INDEX = sa.LargeBinary(16)
+SEALED = sa.LargeBinary()
+INSTANT = sa.BigInteger()
+UUID = sa.String(36)
+
+
+def upgrade() -> None:
+    """Every table of the first version."""
+    _create_mpi()
+
+
+def downgrade() -> None:
+    """An empty database."""
+    for table in (*("mpi_conflict", "mpi_link_event", "mpi_record_identifier", "mpi_record", "mpi_person"),):
+        op.drop_table(table)
+
+
+def _create_mpi() -> None:
+    op.create_table(
+        "mpi_person",
+        sa.Column("id", UUID, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("survivor_id", UUID, nullable=True),
+        sa.Column("retired_at", INSTANT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_mpi_person"),
+        sa.ForeignKeyConstraint(["survivor_id"], ["mpi_person.id"], name="fk_mpi_person_survivor_id"),
+    )
+    op.create_index("ix_mpi_person_survivor_id", "mpi_person", ["survivor_id"])
+    op.create_table(
+        "mpi_record",
+        sa.Column("record_id", ROW_ID, nullable=False),
+        sa.Column("identifier_key", BLIND_INDEX, nullable=False),
+        sa.Column("system", sa.Text(), nullable=False),
+        sa.Column("content", SEALED, nullable=False),
+        sa.Column("content_key", BLIND_INDEX, nullable=False),
+        sa.Column("person_id", UUID, nullable=False),
+        sa.Column("linked_at", INSTANT, nullable=False),
+        sa.Column("updated_at", INSTANT, nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("record_id", name="pk_mpi_record"),
+        sa.UniqueConstraint("identifier_key", name="uq_mpi_record_identifier_key"),
+        sa.ForeignKeyConstraint(["person_id"], ["mpi_person.id"], name="fk_mpi_record_person_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_mpi_record_person_id", "mpi_record", ["person_id"])
+    op.create_table(
+        "mpi_record_identifier",
+        sa.Column("record_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("identifier_key", BLIND_INDEX, nullable=False),
+        sa.PrimaryKeyConstraint("record_id", "identifier_key", name="pk_mpi_record_identifier"),
+        sa.ForeignKeyConstraint(["record_id"], ["mpi_record.record_id"], name="fk_mpi_record_identifier_record_id"),
+    )
+    op.create_index(
+        "ix_mpi_record_identifier_identifier_key_record_id", "mpi_record_identifier", ["identifier_key", "record_id"]
+    )
+    op.create_table(
+        "mpi_link_event",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("record_id", ROW_ID, nullable=False),
+        sa.Column("person_id", UUID, nullable=False),
+        sa.Column("previous_person_id", UUID, nullable=True),
+        sa.Column("action", sa.String(16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("algorithm", sa.String(64), nullable=False),
+        sa.Column("score", sa.Float(), nullable=True),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_mpi_link_event"),
+        sa.ForeignKeyConstraint(["record_id"], ["mpi_record.record_id"], name="fk_mpi_link_event_record_id"),
+        sa.ForeignKeyConstraint(["person_id"], ["mpi_person.id"], name="fk_mpi_link_event_person_id"),
+        sa.ForeignKeyConstraint(["previous_person_id"], ["mpi_person.id"], name="fk_mpi_link_event_previous_person_id"),
+        sqlite_autoincrement=True,
+    )
+    for column in ("record_id", "person_id", "previous_person_id"):
+        op.create_index(f"ix_mpi_link_event_{column}", "mpi_link_event", [column])
+    op.create_table(
+        "mpi_conflict",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("identifier_key", BLIND_INDEX, nullable=False),
+        sa.Column("system", sa.Text(), nullable=False),
+        sa.Column("reason", sa.String(32), nullable=False),
+        sa.Column("persons", sa.Integer(), nullable=False),
+        sa.Column("noticed_at", INSTANT, nullable=False),
+        sa.Column("closed_at", INSTANT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_mpi_conflict"),
+        sa.UniqueConstraint("identifier_key", name="uq_mpi_conflict_identifier_key"),
+        sqlite_autoincrement=True,
+    )

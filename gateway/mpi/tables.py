@@ -1,0 +1,75 @@
+"""Tables of the patient index: persons, the source records linked to them, and the history of every link.
+
+In clear are only surrogate ids, times, the URIs of identifier systems and our own words. Every identifier value is a
+keyed hash, every name and date is inside the sealed Patient.
+"""
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text
+
+from gateway.db.base import BlindIndex, Instant, RowID, Sealed, metadata
+
+person = Table(
+    "mpi_person",
+    metadata,
+    Column("id", String(36), primary_key=True, comment="a random UUID: the id of the FHIR Patient"),
+    Column("created_at", Instant, nullable=False),
+    Column("survivor_id", String(36), ForeignKey("mpi_person.id"), nullable=True, index=True),
+    Column("retired_at", Instant, nullable=True),
+)
+"""A person. A retired one names its living survivor directly: survivors of survivors are rewritten at once."""
+
+record = Table(
+    "mpi_record",
+    metadata,
+    Column("record_id", RowID, primary_key=True, autoincrement=True),
+    Column("identifier_key", BlindIndex, nullable=False, unique=True, comment="of the source identifier"),
+    Column("system", Text, nullable=False, comment="the domain: a facility's identifier_system"),
+    Column("content", Sealed, nullable=False, comment="the Patient as its domain sent it, canonical JSON"),
+    Column("content_key", BlindIndex, nullable=False, comment="tells an unchanged Patient"),
+    Column("person_id", String(36), ForeignKey("mpi_person.id"), nullable=False, index=True),
+    Column("linked_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("active", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""One domain's record of a patient, `content` bound to `identifier_key`."""
+
+record_identifier = Table(
+    "mpi_record_identifier",
+    metadata,
+    Column("record_id", RowID, ForeignKey("mpi_record.record_id"), primary_key=True, autoincrement=False),
+    Column("identifier_key", BlindIndex, primary_key=True),
+    Index(None, "identifier_key", "record_id"),
+)
+"""Every identifier of every record, for finding a person by any of them."""
+
+link_event = Table(
+    "mpi_link_event",
+    metadata,
+    Column("id", RowID, primary_key=True, autoincrement=True),
+    Column("record_id", RowID, ForeignKey("mpi_record.record_id"), nullable=False, index=True),
+    Column("person_id", String(36), ForeignKey("mpi_person.id"), nullable=False, index=True),
+    Column("previous_person_id", String(36), ForeignKey("mpi_person.id"), nullable=True, index=True),
+    Column("action", String(16), nullable=False),
+    Column("reason", Text, nullable=False, comment="JSON: the rule, the system, the records it rests on"),
+    Column("algorithm", String(64), nullable=False),
+    Column("score", Float, nullable=True),
+    Column("who", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""Append-only: a record's last event names the person it is linked to, and each event the person it came from."""
+
+conflict = Table(
+    "mpi_conflict",
+    metadata,
+    Column("id", RowID, primary_key=True, autoincrement=True),
+    Column("identifier_key", BlindIndex, nullable=False, unique=True),
+    Column("system", Text, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("persons", Integer, nullable=False, comment="how many persons share the identifier"),
+    Column("noticed_at", Instant, nullable=False),
+    Column("closed_at", Instant, nullable=True, comment="null while the conflict stands"),
+    sqlite_autoincrement=True,
+)
+"""A strong identifier whose records are kept apart: somebody should look. One row an identifier."""
