@@ -1,0 +1,162 @@
+"""From an archive's DICOM JSON rows to studies and series (PS3.18 tables 10.6.3-3 and 10.6.3-4).
+
+DICOM shapes stop here. A row is read as far as it can be: only a UID that is none makes it unreadable.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.imaging.coding_schemes import coding_of, system_of_universal_id
+from gateway.imaging.dicom_json import Row, count, exact, items, text, texts, values
+from gateway.imaging.dicom_time import read_date, read_started
+from gateway.imaging.person_name import family_names, readable_name
+from gateway.imaging.study import Availability, Series, SourceStudy
+from gateway.model import Coding, Facility, Identifier, LocalPatientID, StudyUID
+
+_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
+_LONGEST_BODY_PART = 64
+_AT_HAND = frozenset({None, "ONLINE", "NEARLINE"})
+
+
+class UnreadableStudy(ValueError):
+    """A row that names no study or series: there is nothing that could be told of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPatient:
+    """Whose a row says it is. To be compared with the record that was asked for, and with nothing else."""
+
+    patient_id: str | None
+    """(0010,0020) without its padding; None where it is absent or not one value."""
+    issuer: str | None
+    """(0010,0021)."""
+    family: tuple[str, ...]
+    """The family name of (0010,0010) in each of its scripts; empty where it has none."""
+    birth_date: str | None
+    """(0010,0030) as `YYYY-MM-DD`."""
+
+
+def patient_of(row: Row) -> RowPatient:
+    """Whose the row says it is, as it says it."""
+    birth_date = read_date(text(row, "00100030"))
+    return RowPatient(
+        patient_id=_patient_id(row),
+        issuer=text(row, "00100021"),
+        family=family_names(row, "00100010"),
+        birth_date=birth_date.isoformat() if birth_date else None,
+    )
+
+
+def _patient_id(row: Row) -> str | None:
+    """Trailing spaces and NULs are padding (PS3.5 §6.2); all else counts, and two values are none."""
+    found = values(row, "00100020")
+    if len(found) != 1:
+        return None
+    value = str(found[0]) if type(found[0]) is int else found[0]
+    return value.rstrip(" \0") or None if isinstance(value, str) else None
+
+
+def read_study(row: Row, facility: Facility, record_id: int, local_id: LocalPatientID) -> SourceStudy:
+    """The study that a row of a study query tells of. Raises UnreadableStudy where it has no Study Instance UID."""
+    modalities = texts(row, "00080061")
+    return SourceStudy(
+        uid=StudyUID(_uid(row, "0020000D")),
+        facility=facility.id,
+        local_id=local_id,
+        record_id=record_id,
+        started=read_started(text(row, "00080020"), text(row, "00080030"), text(row, "00080201"), facility.time_zone),
+        modalities=_modalities(modalities) if modalities else (),
+        description=text(row, "00081030"),
+        accession=_accession(row, facility),
+        referrer=readable_name(row, "00080090"),
+        procedure_codes=_procedure_codes(row) if "00081032" in row else (),
+        availability=_availability(row),
+        number_of_series=count(row, "00201206"),
+        number_of_instances=count(row, "00201208"),
+    )
+
+
+def read_series(row: Row, facility: Facility, study_uid: StudyUID | None = None) -> tuple[StudyUID, Series]:
+    """The series that a row of a series query tells of, and the study it belongs to.
+
+    `study_uid` is the study whose series were asked for, if it was one: its rows need not name it. Raises
+    UnreadableStudy where a UID is none, or names another study.
+    """
+    if study_uid is None or "0020000D" in row:
+        stated = StudyUID(_uid(row, "0020000D"))
+        if study_uid not in (None, stated):
+            raise UnreadableStudy("a series of another study")
+        study_uid = stated
+    modalities = texts(row, "00080060")
+    laterality = text(row, "00200060")
+    return study_uid, Series(
+        uid=_uid(row, "0020000E"),
+        number=count(row, "00200011"),
+        modality=next(iter(_modalities(modalities[:1])), None) if modalities else None,
+        description=text(row, "0008103E"),
+        instances=count(row, "00201209"),
+        body_part=text(row, "00180015", _LONGEST_BODY_PART),
+        laterality=laterality.upper() if laterality in ("L", "R", "l", "r") else None,
+        started=read_started(text(row, "00080021"), text(row, "00080031"), text(row, "00080201"), facility.time_zone),
+    )
+
+
+def with_series(study: SourceStudy, series: Sequence[Series]) -> SourceStudy:
+    """The study with its series, and what they tell where the study's own row was silent. None leave it as it was."""
+    if not series:
+        return study
+    by_uid = {one.uid: one for one in reversed(series)}
+    found = tuple(by_uid[uid] for uid in sorted(by_uid))
+    instances = [one.instances for one in found if one.instances is not None]
+    counted = sum(instances) if len(instances) == len(found) else None
+    told = {one.modality for one in found if one.modality}
+    return replace(
+        study,
+        series=found,
+        modalities=tuple(sorted(told.union(study.modalities))),
+        number_of_series=len(found) if study.number_of_series is None else study.number_of_series,
+        number_of_instances=counted if study.number_of_instances is None else study.number_of_instances,
+    )
+
+
+def _uid(row: Row, tag: str) -> str:
+    """A UID as archives send it: leading zeros are let pass (PS3.5 §9.1 forbids them), anything else is no UID."""
+    found = values(row, tag)
+    value = found[0].strip(" \0") if found and type(found[0]) is str else ""
+    if len(value) > 64 or not _UID.fullmatch(value):
+        raise UnreadableStudy("no valid UID")
+    return value
+
+
+def _modalities(found: Sequence[str]) -> tuple[str, ...]:
+    """Sorted and each once. `*` and whatever is no code string (PS3.5 §6.2 CS) says nothing."""
+    return tuple(sorted({code for one in found if _MODALITY.fullmatch(code := one.upper())}))
+
+
+def _availability(row: Row) -> Availability:
+    """Contract: at hand where the archive says online, nearline or nothing (0008,0056)."""
+    return "available" if text(row, "00080056") in _AT_HAND else "unknown"
+
+
+def _accession(row: Row, facility: Facility) -> Identifier | None:
+    number = exact(row, "00080050")
+    if number is None:
+        return None
+    issuers = items(row, "00080051") if "00080051" in row else ()
+    for issuer in issuers:
+        system = system_of_universal_id(exact(issuer, "00400032"), exact(issuer, "00400033"))
+        if system:
+            return Identifier(system, number)
+    return Identifier(facility.accession_system or "", number)
+
+
+def _procedure_codes(row: Row) -> tuple[Coding, ...]:
+    """(0008,1032), each code once, in the archive's order."""
+    found: dict[tuple[str, str], Coding] = {}
+    for item in items(row, "00081032"):
+        coding = coding_of(item)
+        if coding is not None:
+            found.setdefault((coding.system, coding.code), coding)
+    return tuple(found.values())
