@@ -105,7 +105,7 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
     return problems
 
 
-_KNOWN = frozenset(
+KNOWN = frozenset(
     "GATEWAY_" + name.upper()
     for name in (
         *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
@@ -116,7 +116,7 @@ _KNOWN = frozenset(
 
 
 def _unknown(env: Mapping[str, str]) -> list[str]:
-    return [f"{name} is not a setting" for name in sorted(env) if name.startswith("GATEWAY_") and name not in _KNOWN]
+    return [f"{name} is not a setting" for name in sorted(env) if name.startswith("GATEWAY_") and name not in KNOWN]
 
 
 class _Reader:

@@ -1,0 +1,174 @@
+"""`make bench`: the gateway, the limit and the glue side by side in one run; ratios, and `bench/results/*.json`.
+
+QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth runs one half.
+"""
+
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.archives import CannedArchives, Shape
+from bench.load import Latency, at_rate, saturate
+from bench.subjects import Gateway, Glue, Limit, Subject, first_answer
+from tests.services.postgres import Postgres
+from tests.services.redis import Redis
+
+QUICK = bool(os.environ.get("QUICK"))
+SECONDS = 3 if QUICK else 10
+ROUNDS = 1 if QUICK else 3
+RESULTS = Path(__file__).parent / "results"
+WORKERS, THREADS = 2, 24
+
+
+def checked(subject: Subject) -> Subject:
+    """The subject, warmed up, its first answer right."""
+    bundle = json.loads(first_answer(subject))
+    shape = subject.archives.shape
+    studies = [e for e in bundle["entry"] if subject.name != "gateway" or e["search"]["mode"] == "match"]
+    least = min(50, shape.facilities * shape.studies)
+    if len(studies) < least:
+        sys.exit(f"{subject.name}: {len(studies)} entries where {least} were expected")
+    return subject
+
+
+def throughput(subject: Subject, folder: Path, *, seconds: int = SECONDS) -> dict[str, float]:
+    """Answers a second at saturation, and CPU milliseconds an answer."""
+    token, paths = subject.token(), subject.paths()
+    saturate(subject.base, paths, token, connections=32, seconds=1, folder=folder)
+    before = subject.cpu_s()
+    result = saturate(subject.base, paths, token, connections=32, seconds=seconds, folder=folder)
+    if result.errors:
+        sys.exit(f"{subject.name}: {result.errors} errors")
+    return {
+        "per_second": result.per_second,
+        "cpu_ms": (subject.cpu_s() - before) / result.requests * 1000,
+        "rss_mb": subject.worker_rss_mb(),
+    }
+
+
+def subjects(archives: CannedArchives, folder: Path, postgres: Postgres, redis: Redis) -> dict[str, Subject]:
+    """All that are compared, in front of the same archives."""
+    on_postgres = type("OnPostgreSQL", (Gateway,), {"database_url": postgres.create_empty(), "redis_url": redis.url})
+    on_sqlite = type("OnSQLite", (Gateway,), {"redis_url": redis.url})
+    made = {
+        "limit": Limit(archives, folder / "limit", WORKERS, THREADS),
+        "glue": Glue(archives, folder / "glue", WORKERS, THREADS),
+        "gateway (PostgreSQL)": on_postgres(archives, folder / "postgres", WORKERS, THREADS),
+        "gateway (SQLite)": on_sqlite(archives, folder / "sqlite", WORKERS, THREADS),
+    }
+    return {name: checked(subject) for name, subject in made.items()}
+
+
+def compare_throughput(folder: Path, postgres: Postgres, redis: Redis) -> dict[str, dict[str, float]]:
+    """Saturation of each, in turn, several rounds; medians."""
+    archives = CannedArchives(Shape(), folder / "prompt")
+    made = subjects(archives, folder / "prompt-subjects", postgres, redis)
+    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in made}
+    for _ in range(ROUNDS):
+        for name, subject in made.items():
+            rounds[name].append(throughput(subject, folder))
+    for subject in made.values():
+        subject.stop()
+    archives.stop()
+    return {name: {key: statistics.median(r[key] for r in rs) for key in rs[0]} for name, rs in rounds.items()}
+
+
+def compare_latency(folder: Path, postgres: Postgres, redis: Redis, rates: dict[str, float]) -> dict[str, Latency]:
+    """Latency at half of each one's saturation, in front of facilities that take 30 ms."""
+    archives = CannedArchives(Shape(delay_ms=30), folder / "slow")
+    made = subjects(archives, folder / "slow-subjects", postgres, redis)
+    measured = {}
+    for name, subject in made.items():
+        token, paths = subject.token(), subject.paths()
+        at_rate(subject.base, paths, token, rate=min(50.0, rates[name] / 4), seconds=2)
+        measured[name] = at_rate(subject.base, paths, token, rate=rates[name] / 2, seconds=SECONDS)
+        subject.stop()
+    archives.stop()
+    return measured
+
+
+def growth(folder: Path) -> list[dict[str, Any]]:
+    """CPU an answer, as facilities and studies grow."""
+    shapes = [Shape(facilities=n, patients=10) for n in (1, 5, 10, 20)]
+    shapes += [Shape(facilities=1, patients=10, studies=n) for n in (1, 10, 50, 100, 200)]
+    rows = []
+    for number, shape in enumerate(shapes):
+        archives = CannedArchives(shape, folder / f"growth-{number}")
+        subject = checked(Gateway(archives, folder / f"growth-subject-{number}", 1, THREADS))
+        figures = throughput(subject, folder, seconds=max(2, SECONDS // 3))
+        rows.append({"facilities": shape.facilities, "studies": shape.studies, **figures})
+        subject.stop()
+        archives.stop()
+    return rows
+
+
+def main() -> None:
+    """Run what was asked for, print it, store it."""
+    only = os.environ.get("ONLY", "")
+    report: dict[str, Any] = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+    }
+    report["cores"] = os.cpu_count()
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if only in ("", "speed"):
+            postgres, redis = Postgres(), Redis()
+            speed = compare_throughput(folder, postgres, redis)
+            report["throughput"] = speed
+            print_throughput(speed)
+            latency = compare_latency(folder, postgres, redis, {n: f["per_second"] for n, f in speed.items()})
+            report["latency"] = {name: asdict(figures) for name, figures in latency.items()}
+            print_latency(latency)
+            postgres.stop()
+            redis.stop()
+        if only in ("", "growth"):
+            report["growth"] = growth(folder)
+            print_growth(report["growth"])
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{report['at'].replace(':', '')}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"\nstored in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def print_throughput(speed: dict[str, dict[str, float]]) -> None:
+    """The table of saturation, with its ratios."""
+    limit, glue = speed["limit"], speed["glue"]
+    print("\n10 facilities x 5 studies x 3 series, answered at once; 2 workers, 32 connections")
+    print(f"{'':24}{'answers/s':>10}{'of limit':>10}{'x glue':>9}{'CPU ms':>9}{'x limit':>9}{'RSS MB':>9}")
+    for name, f in speed.items():
+        ratio = (f["per_second"] / limit["per_second"], f["per_second"] / glue["per_second"])
+        cpu = f["cpu_ms"] / limit["cpu_ms"]
+        print(
+            f"{name:24}{f['per_second']:10.0f}{ratio[0]:10.2f}{ratio[1]:9.1f}{f['cpu_ms']:9.2f}{cpu:9.2f}{f['rss_mb']:9.0f}"
+        )
+
+
+def print_latency(latency: dict[str, Latency]) -> None:
+    """The table of latency beside the 30 ms that the facilities take."""
+    print("\nthe same, facilities that take 30 ms, at half of saturation")
+    print(f"{'':24}{'rate/s':>8}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'p50-30':>9}{'p99-30':>9}{'errors':>8}")
+    for name, f in latency.items():
+        over = f"{f.p50_ms - 30:9.1f}{f.p99_ms - 30:9.1f}"
+        print(f"{name:24}{f.rate:8.0f}{f.p50_ms:9.1f}{f.p95_ms:9.1f}{f.p99_ms:9.1f}{over}{f.errors:8}")
+
+
+def print_growth(rows: list[dict[str, Any]]) -> None:
+    """How cost grows; linear means that the last column doesn't rise."""
+    print("\ngrowth (SQLite, one worker)")
+    print(f"{'facilities':>10}{'studies each':>14}{'CPU ms':>9}{'RSS MB':>9}{'CPU us/study':>14}")
+    for r in rows:
+        each = r["cpu_ms"] * 1000 / (r["facilities"] * r["studies"])
+        print(f"{r['facilities']:10}{r['studies']:14}{r['cpu_ms']:9.2f}{r['rss_mb']:9.0f}{each:14.0f}")
+
+
+if __name__ == "__main__":
+    main()

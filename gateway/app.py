@@ -1,0 +1,47 @@
+"""What is served, and who gets in: one screen."""
+
+from flask import Blueprint, Flask
+from werkzeug.exceptions import HTTPException
+
+from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
+from gateway.config import Settings
+from gateway.fhir.errors import answer_error, answer_http_error, answer_unexpected
+from gateway.fhir.routes import capability_blueprint, fhir_blueprint
+from gateway.errors import GatewayError
+from gateway.health import liveness, metrics_page, readiness
+from gateway.oauth.routes import discovery_blueprint, token_blueprint
+from gateway.request_log import log_requests
+from gateway.wiring import House, build_house
+
+MOST_BODY_BYTES = 1_000_000
+
+
+def create_app(settings: Settings, house: House | None = None) -> Flask:
+    """The application, every blueprint behind its guard. `house` is built from the settings unless it is given."""
+    house = house or build_house(settings)
+    app = Flask("gateway", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+    app.config["MAX_FORM_MEMORY_SIZE"] = MOST_BODY_BYTES
+    app.extensions["gateway.guards"] = {}
+    app.extensions["gateway.close"] = house.close
+
+    serve(app, fhir_blueprint(house.rooms, settings, house.keys), requires_token(house.bearer))
+    serve(app, capability_blueprint(settings), open_to_anyone("what the server can do is public (FHIR R4 §3.1.1.9)"))
+    serve(app, discovery_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
+    serve(app, token_blueprint(house.tokens), open_to_anyone("the client proves itself by its assertion (RFC 7523)"))
+    serve(app, liveness(), open_to_anyone("no patient data"))
+    serve(app, readiness(house.pings), open_to_anyone("no patient data"))
+    serve(app, metrics_page(house.metrics_dir), only_from(settings.metrics_allow))
+
+    app.register_error_handler(GatewayError, answer_error(house.rooms))
+    app.register_error_handler(HTTPException, answer_http_error)
+    app.register_error_handler(Exception, answer_unexpected)
+    log_requests(app)
+    return app
+
+
+def serve(app: Flask, blueprint: Blueprint, guard: Guard) -> None:
+    """Register `blueprint` behind `guard`, and remember that it stands behind one."""
+    guard(blueprint)
+    app.extensions["gateway.guards"][blueprint.name] = guard
+    app.register_blueprint(blueprint)
