@@ -6,7 +6,7 @@ are. `schema` names this form.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,34 +37,37 @@ def from_canonical(raw: bytes) -> AuditRecord:
     try:
         members = orjson.loads(raw)
         if members.pop("schema") != SCHEMA:
-            msg = "the record is written in another schema"
-            raise UnreadableRecord(msg)
+            raise KeyError(SCHEMA)
         return AuditRecord(**{name: _READERS.get(name, _as_it_is)(value) for name, value in members.items()})
-    except (TypeError, KeyError, AttributeError, orjson.JSONDecodeError) as exc:
-        msg = "the bytes are not an audit record"
+    except (TypeError, KeyError, AttributeError, ValueError) as exc:
+        msg = f"the bytes are not an audit record of schema {SCHEMA}"
         raise UnreadableRecord(msg) from exc
 
 
-_PARTS = (AuditRecord, Who, Asked, Decided, Released)
+def _members(part: object) -> dict[str, object]:
+    # This runs for every answer: a member that holds its default is passed by, a short plain text taken as it is.
+    return {
+        name: value if _is_short(value) else _plain(name, value)
+        for name, default in _DEFAULTS[type(part)]
+        if (value := getattr(part, name)) is not default and value != default
+    }
+
+
 _DEFAULTS: dict[type, tuple[tuple[str, object], ...]] = {
-    part: tuple((field.name, field.default) for field in fields(part)) for part in _PARTS
+    part: tuple((field.name, field.default) for field in fields(part))
+    for part in (AuditRecord, Who, Asked, Decided, Released)
 }
 
 
-def _members(part: object) -> dict[str, Any]:
-    found = {}
-    for name, default in _DEFAULTS[type(part)]:
-        value = getattr(part, name)
-        if default is MISSING or value != default:
-            found[name] = _plain(name, value)
-    return found
+def _is_short(value: object) -> bool:
+    return type(value) is str and len(value) <= MOST_CHARACTERS and value.isascii()
 
 
 def _plain(name: str, value: object) -> object:
     if isinstance(value, str):
         return _text(value, MOST_CHARACTERS_OF_A_REQUEST if name == "request" else MOST_CHARACTERS)
     if isinstance(value, tuple):
-        return [_plain(name, item) for item in value]
+        return [item if _is_short(item) else _plain(name, item) for item in value]
     if type(value) in _DEFAULTS:
         return _members(value)
     if isinstance(value, datetime):
