@@ -1,0 +1,45 @@
+"""How the index keeps what may not be read from its files: identifiers as keyed hashes, Patients sealed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateway.db.crypto import KeyRing
+from gateway.model import Identifier
+from gateway.mpi.tables import record
+
+
+def identifier_key(keys: KeyRing, identifier: Identifier) -> bytes:
+    """The keyed hash any record's identifier is looked up by. White space around a value is no part of it."""
+    return keys.blind("mpi.identifier", identifier.system, identifier.value.strip())
+
+
+def source_key(keys: KeyRing, identifier: Identifier) -> bytes:
+    """The keyed hash a source record is known by: another than `identifier_key` of the same identifier."""
+    return keys.blind("mpi.source", identifier.system, identifier.value.strip())
+
+
+def content_key(keys: KeyRing, source: bytes, content: bytes) -> bytes:
+    """A keyed hash that tells whether a record's Patient has changed; no two records share one."""
+    return keys.blind("mpi.content", source.hex(), content.decode())
+
+
+def seal_patient(keys: KeyRing, source: bytes, content: bytes) -> bytes:
+    """A Patient's JSON, readable only in the row of the source record it belongs to."""
+    return keys.seal(record.name, source.hex(), content)
+
+
+def open_patient(keys: KeyRing, source: bytes, sealed: bytes) -> dict[str, Any]:
+    """The Patient that was sealed. Raises SealBroken where it was altered or moved to another row."""
+    patient: dict[str, Any] = orjson.loads(keys.open(record.name, source.hex(), sealed))
+    return patient
+
+
+def source_identifier(patient: Mapping[str, Any], system: str) -> Identifier:
+    """The identifier that `patient` is known by in the domain `system`."""
+    for identifier in patient["identifier"]:
+        if identifier.get("system") == system:
+            return Identifier(system, identifier["value"].strip())
+    msg = "a stored record has lost its source identifier"
+    raise ValueError(msg)
