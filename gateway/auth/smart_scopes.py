@@ -53,9 +53,7 @@ class Scope:
 
     def covers(self, resource_type: str, interaction: Interaction) -> bool:
         """Whether the scope's own words reach this; a granular scope reaches nothing."""
-        return (
-            not self.parameters and self.resource_type in ("*", resource_type) and interaction in self.interactions
-        )
+        return not self.parameters and self.resource_type in ("*", resource_type) and interaction in self.interactions
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,150 @@
+"""Who is asking: the `Requester` that an `Authorization` header proves, or nobody."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.auth.clients import ClientRegistry
+from gateway.auth.jws import JWSProfile, SigningKey, numeric_date, open_jws
+from gateway.auth.tokens import TYPE
+from gateway.db.crypto import SIGNING_ALGORITHM, KeyRing
+from gateway.errors import NotAuthenticated, PurposeNotAllowed
+from gateway.model import ClientID, PatientID, Requester
+from gateway.purposes import KNOWN, SYSTEM
+
+MOST_LIFETIME = timedelta(hours=1)
+"""The longest an access token may still have to live (IHE IUA: one hour); the gateway's own live five minutes."""
+SKEW_S = 60
+"""By how much another of the exchange's own machines may be ahead in `iat`; `exp` and `nbf` are taken as they are."""
+
+_PROFILE = JWSProfile.of(
+    algorithms=(SIGNING_ALGORITHM,),
+    types=(TYPE, f"application/{TYPE}"),
+    parameters="alg kid typ",
+    most_characters=8192,
+)
+_BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*)", re.ASCII | re.IGNORECASE)
+_PATIENT = re.compile(r"(?:Patient/)?([A-Za-z0-9.-]{1,64})", re.ASCII)
+
+
+class BearerAuthenticator:
+    """Checks access tokens by RFC 9068 §4 and RFC 6750. Nothing of a decision is remembered between requests."""
+
+    def __init__(self, keys: KeyRing, clients: ClientRegistry, *, issuer: str) -> None:
+        self._keys = {key.kid: key for key in keys.verifying.keys}
+        self._current = self._keys[keys.signing.kid]
+        self._clients = clients
+        self._issuer = issuer
+
+    def authenticate(self, authorization: Sequence[str], now: datetime) -> Requester:
+        """Who the one bearer token names. `authorization` holds every value of that header.
+
+        Raises NotAuthenticated (T1–T11); PurposeNotAllowed where a token that holds states no known purpose;
+        DependencyUnavailable where the client can't be looked up.
+        """
+        claims = open_jws(_token_of(authorization), _PROFILE, self._find_key)
+        if claims.get("iss") != self._issuer:
+            raise NotAuthenticated("another issuer")
+        if claims.get("aud") not in (self._issuer, [self._issuer]):
+            raise NotAuthenticated("another audience")
+        expires_at = _check_times(claims, now)
+        client = self._clients.require_enabled(_text(claims, "client_id"))
+        b2b = _extension(claims, "hl7-b2b")
+        return Requester(
+            client_id=ClientID(client.id),
+            client_name=client.name,
+            organization=client.organization,
+            scopes=tuple(_text(claims, "scope").split(" ")),
+            purposes=_purposes(claims),
+            issuer=self._issuer,
+            subject=_text(claims, "sub"),
+            token_id=_text(claims, "jti"),
+            expires_at=expires_at,
+            subject_id=_text_or_none(b2b, "subject_id"),
+            subject_name=_text_or_none(b2b, "subject_name"),
+            subject_role=_text_or_none(b2b, "subject_role"),
+            patient=_patient(claims),
+        )
+
+    def _find_key(self, kid: str | None, algorithm: str, header: Mapping[str, Any]) -> SigningKey:
+        key = self._current if kid is None else self._keys.get(kid)
+        if key is None:
+            raise NotAuthenticated("signed with a key that is not ours")
+        return key  # type: ignore[return-value]  # a key ring holds RSA keys for signing
+
+
+def _token_of(authorization: Sequence[str]) -> str:
+    if not authorization:
+        raise NotAuthenticated("a token is needed", presented=False)
+    if len(authorization) > 1:
+        raise NotAuthenticated("more than one Authorization header")
+    match = _BEARER.fullmatch(authorization[0])
+    if match is None:
+        # RFC 6750 §3.1: another scheme is as if nothing had been sent; a broken bearer is not.
+        presented = authorization[0][:6].lower() == "bearer"
+        raise NotAuthenticated("not one bearer token", presented=presented)
+    return match[1]
+
+
+def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+    moment = now.timestamp()
+    expires = numeric_date(claims, "exp", whole=True)
+    issued = numeric_date(claims, "iat", whole=True)
+    not_before = numeric_date(claims, "nbf", whole=True)
+    if expires is None or issued is None:
+        raise NotAuthenticated("exp and iat are needed")
+    if moment >= expires:
+        raise NotAuthenticated("the token has expired", expired=True)
+    if expires - moment > MOST_LIFETIME.total_seconds():
+        raise NotAuthenticated("the token lives too long")
+    if issued > moment + SKEW_S or (not_before is not None and not_before > moment):
+        raise NotAuthenticated("the token is not valid yet")
+    return datetime.fromtimestamp(expires, UTC)
+
+
+def _purposes(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    stated = _extension(claims, "ihe_iua").get("purpose_of_use")
+    if not isinstance(stated, list) or not stated:
+        raise PurposeNotAllowed("the token states no purpose of use")
+    codes = tuple(dict.fromkeys(_code(coding) for coding in stated))
+    if None in codes:
+        raise PurposeNotAllowed("the token states a purpose of use that is not known here")
+    return tuple(code for code in codes if code is not None)
+
+
+def _code(coding: object) -> str | None:
+    if not isinstance(coding, dict) or coding.get("system") != SYSTEM:
+        return None
+    code = coding.get("code")
+    return code if isinstance(code, str) and code in KNOWN else None
+
+
+def _patient(claims: Mapping[str, Any]) -> PatientID | None:
+    if "patient" not in claims:
+        return None
+    value = claims["patient"]
+    match = _PATIENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        # A binding that can't be read is never taken for "not bound".
+        raise NotAuthenticated("patient is not an id")
+    return PatientID(match[1])
+
+
+def _extension(claims: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    extensions = claims.get("extensions")
+    value = extensions.get(name, {}) if isinstance(extensions, dict) else {}
+    if not isinstance(value, dict):
+        raise NotAuthenticated(f"{name} is not a JSON object")
+    return value
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise NotAuthenticated(f"{name} is needed")
+    return value
+
+
+def _text_or_none(claims: Mapping[str, Any], name: str) -> str | None:
+    return None if claims.get(name) is None else _text(claims, name)
