@@ -4,6 +4,9 @@ GatewayError
   InvalidQuery            the question cannot be understood
     UnsupportedParameter  it is understood, and not supported
     PayloadTooLarge       it is longer than the gateway reads
+  NotAcceptable           the answer is wanted in a form the gateway does not write
+  UnsupportedMediaType    the question comes in a form the gateway does not read
+  MethodNotAllowed        the thing is there, and that is not done to it
   ExpiredCursor           a page link that has run out
   NotAuthenticated        no token, or one that does not hold
   AccessRefused           scope, purpose, patient or role does not reach
@@ -41,6 +44,24 @@ class UnsupportedParameter(InvalidQuery):
 
 class PayloadTooLarge(InvalidQuery):
     code = "too-long"
+
+
+class NotAcceptable(GatewayError):
+    code = "not-acceptable"
+
+
+class UnsupportedMediaType(GatewayError):
+    code = "unsupported-media-type"
+
+
+class MethodNotAllowed(GatewayError):
+    """`allowed` names the methods that may be used instead."""
+
+    code = "method-not-allowed"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__("that method is not supported here")
+        self.allowed = tuple(allowed)
 
 
 class ExpiredCursor(GatewayError):

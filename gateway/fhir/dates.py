@@ -1,0 +1,84 @@
+"""What interval of time does a FHIR date search value denote?"""
+
+import re
+from calendar import monthrange
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Literal, cast
+
+from gateway.errors import InvalidQuery
+from gateway.model import DateBound, Moment
+
+Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
+
+_DATE = re.compile(
+    r"(?P<prefix>eq|ne|gt|lt|ge|le|sa|eb|ap)?"
+    r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
+    r"(?:T(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?)?"
+    r"(?P<zone>Z|[+\- ][0-9]{2}:[0-9]{2})?)?)?)?"
+)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_FURTHEST_OFFSET = timedelta(hours=14)
+
+
+def parse_date_bound(value: str, parameter: str) -> DateBound:
+    """The prefix and the interval that `value` denotes, by its precision (FHIR R4 search §3.1.1.4.7).
+
+    A date without a time keeps its calendar days, wherever the study was made (`DateBound.zoned` is False). A time
+    needs its zone (FHIR R4 `dateTime`); a blank in the place of its sign is a `+` that the client did not
+    percent-encode. Raises InvalidQuery that names `parameter` and never the value.
+    """
+    found = _DATE.fullmatch(value)
+    if found is None:
+        raise InvalidQuery(f"{parameter} is not a FHIR date: [prefix]YYYY[-MM[-DD[Thh:mm[:ss[.sss]]Z|±hh:mm]]]")
+    if found["hour"] and not found["zone"]:
+        raise InvalidQuery(f"{parameter} has a time without a time zone (Z or ±hh:mm)")
+    try:
+        moment = _with_time(found) if found["hour"] else _calendar(found)
+    except (ValueError, OverflowError) as exc:
+        raise InvalidQuery(f"{parameter} names a date or time that does not exist") from exc
+    return DateBound(prefix=cast("Prefix", found["prefix"] or "eq"), moment=moment, zoned=found["hour"] is not None)
+
+
+def _calendar(found: re.Match[str]) -> Moment:
+    year = int(found["year"])
+    first = date(year, int(found["month"] or 1), int(found["day"] or 1))
+    if found["day"]:
+        last = first
+    elif found["month"]:
+        last = first.replace(day=monthrange(year, first.month)[1])
+    else:
+        last = first.replace(month=12, day=31)
+    return Moment(start=_midnight(first), end=_END_OF_TIME if last == date.max else _midnight(last + timedelta(days=1)))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _with_time(found: re.Match[str]) -> Moment:
+    second, fraction = found["second"], found["fraction"]
+    if fraction:
+        span = timedelta(microseconds=10 ** max(0, 6 - len(fraction)))
+    else:
+        span = timedelta(seconds=1) if second else timedelta(minutes=1)
+    day = date(int(found["year"]), int(found["month"]), int(found["day"]))
+    minute = datetime.combine(day, time(int(found["hour"]), int(found["minute"])), _zone(found["zone"]))
+    start = minute.astimezone(UTC) + _past_the_minute(second, fraction)
+    return Moment(start=start, end=_END_OF_TIME if start > _END_OF_TIME - span else start + span)
+
+
+def _past_the_minute(second: str | None, fraction: str | None) -> timedelta:
+    seconds = int(second or 0)
+    if seconds > 60:  # 60 is the leap second that the R4 grammar allows; here it is the first of the next minute
+        raise ValueError
+    return timedelta(seconds=seconds, microseconds=int((fraction or "").ljust(6, "0")[:6]))
+
+
+def _zone(text: str) -> timezone:
+    if text == "Z":
+        return UTC
+    minutes = int(text[4:])
+    offset = timedelta(hours=int(text[1:3]), minutes=minutes)
+    if minutes > 59 or offset > _FURTHEST_OFFSET:
+        raise ValueError
+    return timezone(-offset if text[0] == "-" else offset)

@@ -1,0 +1,184 @@
+"""What does a search ask for? The query string of each search, parsed; nothing is silently widened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway.errors import InvalidQuery, UnsupportedParameter
+from gateway.fhir.answer_form import AnswerForm, parse_answer_form
+from gateway.fhir.parameters import ENDPOINT, IMAGING_STUDY, ORGANIZATION, PATIENT
+from gateway.fhir.sift import Sifted, sift
+from gateway.fhir.values import (
+    parse_dates,
+    parse_identifier,
+    parse_ids,
+    parse_reference,
+    parse_references,
+    parse_strings,
+    parse_tokens,
+)
+from gateway.model import Identifier, PatientID, PatientRef, StudyQuery, Token
+
+SortKey = Literal["started", "_lastUpdated"]
+Sort = tuple[tuple[SortKey, bool], ...]
+"""Each key with whether it descends, the first one deciding first."""
+
+DEFAULT_SORT: Sort = (("started", True),)
+_SORTS: dict[str, tuple[SortKey, bool]] = {
+    "started": ("started", False),
+    "-started": ("started", True),
+    "_lastUpdated": ("_lastUpdated", False),
+    "-_lastUpdated": ("_lastUpdated", True),
+}
+_INCLUDES = {
+    "ImagingStudy:endpoint": "Endpoint",
+    "ImagingStudy:endpoint:Endpoint": "Endpoint",
+    "ImagingStudy:patient": "Patient",
+    "ImagingStudy:patient:Patient": "Patient",
+    "ImagingStudy:subject": "Patient",
+    "ImagingStudy:subject:Patient": "Patient",
+}
+_TOLD_BY_SERIES = frozenset(("series", "modality", "numberOfSeries", "numberOfInstances"))
+
+DirectoryType = Literal["Endpoint", "Organization"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagingSearch(AnswerForm):
+    """One search on ImagingStudy: what is asked for, and how the answer is wanted."""
+
+    query: StudyQuery
+    sort: Sort
+    include_endpoint: bool
+    include_patient: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientSearch(AnswerForm):
+    """One search on Patient; at least one of `id` and `identifier` is there, and both hold where both are."""
+
+    id: PatientID | None
+    identifier: Identifier | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectorySearch(AnswerForm):
+    """One search on Endpoint or Organization. Each tuple is an AND of ORs."""
+
+    id: tuple[tuple[str, ...], ...]
+    name: tuple[tuple[str, ...], ...]
+    """Beginnings of names, in any case."""
+    organization: tuple[tuple[str, ...], ...]
+    status: tuple[tuple[Token, ...], ...]
+
+
+def parse_imaging_search(pairs: Sequence[tuple[str, str]], *, strict: bool, path_base: str) -> ImagingSearch:
+    """The search that `pairs` ask for, about exactly one patient.
+
+    `path_base` is the FHIR base URL, which references may carry. Raises InvalidQuery (UnsupportedParameter where it is
+    understood and not supported), and NotAcceptable for a `_format` other than JSON.
+    """
+    sifted = sift(pairs, IMAGING_STUDY, strict=strict)
+    form = parse_answer_form(sifted, IMAGING_STUDY, strict=strict)
+    sort = _sort(sifted)
+    included = _included(sifted)
+    query = StudyQuery(
+        patient=_patient(sifted, path_base),
+        identifier=tuple(parse_tokens(value, "identifier") for value in sifted.all("identifier")),
+        started=tuple(parse_dates(value, "started") for value in sifted.all("started")),
+        last_updated=tuple(parse_dates(value, "_lastUpdated") for value in sifted.all("_lastUpdated")),
+        modality=tuple(parse_tokens(value, "modality") for value in sifted.all("modality")),
+        status=tuple(parse_tokens(value, "status") for value in sifted.all("status")),
+        bodysite=tuple(parse_tokens(value, "bodysite") for value in sifted.all("bodysite")),
+        endpoint=tuple(parse_references(value, "endpoint", "Endpoint", path_base) for value in sifted.all("endpoint")),
+        id=tuple(parse_ids(value, "_id") for value in sifted.all("_id")),
+        wants_series=_wants_series(sifted, form),
+    )
+    return ImagingSearch(
+        **_of(form),
+        query=query,
+        sort=sort,
+        include_endpoint="Endpoint" in included,
+        include_patient="Patient" in included,
+    )
+
+
+def parse_patient_search(pairs: Sequence[tuple[str, str]], *, strict: bool) -> PatientSearch:
+    """The search for one patient by identifier, id or both. Raises InvalidQuery where neither is given."""
+    sifted = sift(pairs, PATIENT, strict=strict)
+    form = parse_answer_form(sifted, PATIENT, strict=strict)
+    id_ = sifted.one("_id", "")
+    identifier = sifted.one("identifier", "")
+    if not id_ and not identifier:
+        raise InvalidQuery("a search on Patient needs identifier=system|value or _id")
+    return PatientSearch(
+        **_of(form),
+        id=PatientID(parse_reference(id_, "_id", "Patient", "")) if id_ else None,
+        identifier=parse_identifier(identifier, "identifier") if identifier else None,
+    )
+
+
+def parse_directory_search(
+    pairs: Sequence[tuple[str, str]], resource_type: DirectoryType, *, strict: bool, path_base: str
+) -> DirectorySearch:
+    """The search on the directory of facilities. Raises InvalidQuery or UnsupportedParameter."""
+    table = ENDPOINT if resource_type == "Endpoint" else ORGANIZATION
+    sifted = sift(pairs, table, strict=strict)
+    return DirectorySearch(
+        **_of(parse_answer_form(sifted, table, strict=strict)),
+        id=tuple(parse_ids(value, "_id") for value in sifted.all("_id")),
+        name=tuple(parse_strings(value, "name") for value in sifted.all("name")),
+        organization=tuple(
+            parse_references(value, "organization", "Organization", path_base) for value in sifted.all("organization")
+        ),
+        status=tuple(parse_tokens(value, "status") for value in sifted.all("status")),
+    )
+
+
+def _of(form: AnswerForm) -> dict[str, Any]:
+    return {name: getattr(form, name) for name in AnswerForm.__slots__}
+
+
+def _patient(sifted: Sifted, base: str) -> PatientRef:
+    references = [*sifted.all("patient"), *sifted.all("subject")]
+    identifiers = sifted.all("patient.identifier")
+    if len(references) + len(identifiers) > 1:
+        raise InvalidQuery("a search on ImagingStudy names its one patient once")
+    if references:
+        return PatientRef(id=PatientID(parse_reference(references[0], "patient", "Patient", base)))
+    if identifiers:
+        return PatientRef(identifier=parse_identifier(identifiers[0], "patient.identifier"))
+    raise InvalidQuery(
+        "a search on ImagingStudy needs its patient: patient=Patient/{id} or patient.identifier=system|value"
+    )
+
+
+def _sort(sifted: Sifted) -> Sort:
+    text = sifted.one("_sort", "")
+    if not text:
+        return DEFAULT_SORT
+    keys = text.split(",")
+    if not all(key in _SORTS for key in keys):
+        raise UnsupportedParameter("_sort is one or more of " + ", ".join(_SORTS))
+    first: dict[SortKey, bool] = {}
+    for key, descends in (_SORTS[key] for key in keys):
+        first.setdefault(key, descends)
+    return tuple(first.items())
+
+
+def _included(sifted: Sifted) -> set[str]:
+    wanted = [word for value in sifted.all("_include") for word in value.split(",")]
+    if not all(word in _INCLUDES for word in wanted):
+        raise UnsupportedParameter("_include is ImagingStudy:endpoint or ImagingStudy:patient")
+    return {_INCLUDES[word] for word in wanted}
+
+
+def _wants_series(sifted: Sifted, form: AnswerForm) -> bool:
+    # `meta.lastUpdated` tells of changes in the series, so whoever filters or sorts by it needs them too.
+    if any(sifted.all(name) for name in ("modality", "bodysite", "_lastUpdated")) or "_lastUpdated" in sifted.one(
+        "_sort", ""
+    ):
+        return True
+    if form.summary in ("count", "text"):
+        return False
+    return not form.elements or not _TOLD_BY_SERIES.isdisjoint(form.elements)
