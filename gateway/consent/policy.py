@@ -27,7 +27,7 @@ class Provision:
     purposes: tuple[str, ...] = ()
     """`v3-ActReason` codes."""
     actors: tuple[str, ...] = ()
-    """What each actor may be matched by: a facility id, an organisation URI, `system|value`, or a user's reference."""
+    """Whom it is about: `Organization/{id}` or a facility id, an organisation's URI, `system|value`, or a reference."""
     authored_by: tuple[FacilityID, ...] | None = None
     """Facilities whose data the rule is about; None means all. Empty means named, and none of them known here."""
     period_start: datetime | None = None
@@ -48,6 +48,8 @@ class ConsentVersion:
     """When this version came to the gateway: contract §7, `meta.lastUpdated`."""
     root: Provision | None
     """None where something in it can't be evaluated: it then denies (fail closed)."""
+    bases: tuple[ImplicitPolicy, ...] = ()
+    """Implicit policies it names as what it builds on (`policy.uri`): they bound what its denies leave unsaid."""
 
     @property
     def reference(self) -> str:
@@ -76,7 +78,9 @@ class Decision:
     policy: str | None = None
     """URL of the implicit policy, where that decided."""
     opened_at: datetime | None = None
-    """When the permitting consent version was recorded; None under the implicit policy or the patient's own right."""
+    """Since when it has been so: the permitting version was recorded, a rule began, or what stood in the way ended.
+
+    None where no consent had a part in it: the implicit policy alone, or the patient's own right."""
 
 
 class Consents(Protocol):
