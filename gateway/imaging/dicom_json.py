@@ -25,10 +25,11 @@ _CLEANING: dict[int, str | None] = {**_TO_SPACE, **_TO_NOTHING}
 
 def values(row: Row, tag: str) -> Sequence[Any]:
     """Every value of the attribute, as the JSON has it; empty where it is absent."""
-    attribute = row.get(tag)
-    if attribute is None:
-        return ()
-    found = attribute.get("Value") if isinstance(attribute, Mapping) else attribute
+    return _listed(row[tag]) if tag in row else ()
+
+
+def _listed(attribute: Any) -> Sequence[Any]:
+    found = attribute.get("Value") if type(attribute) is dict else attribute
     if type(found) is list:
         return found
     return () if found is None else (found,)
@@ -52,15 +53,26 @@ def clean(value: Any, most: int = LONGEST_TEXT) -> str:
 
 def text(row: Row, tag: str, most: int = LONGEST_TEXT) -> str | None:
     """The first value of the attribute that says anything, cleaned, or None."""
-    for value in values(row, tag):
-        words = clean(value, most)
-        if words:
-            return words
+    if tag in row:
+        for value in _listed(row[tag]):
+            words = clean(value, most)
+            if words:
+                return words
     return None
 
 
+def token(row: Row, tag: str) -> str | None:
+    """The first value of the attribute if it is a short string, unpadded: for what is parsed, not shown."""
+    if tag not in row:
+        return None
+    found = _listed(row[tag])
+    if not found or type(found[0]) is not str or len(found[0]) > LONGEST_CODE + 2:
+        return None
+    return found[0].strip(" \0")
+
+
 def exact(row: Row, tag: str, most: int = LONGEST_CODE) -> str | None:
-    """The first value of the attribute as an identifier: None rather than cut, since a part would name another thing."""
+    """The first value of the attribute as an identifier: a part would name another thing, so it is never cut."""
     words = text(row, tag, most + 1)
     return words if words is None or len(words) <= most else None
 
@@ -76,16 +88,15 @@ def texts(row: Row, tag: str) -> list[str]:
 
 def count(row: Row, tag: str) -> int | None:
     """The attribute as a whole number that FHIR's unsignedInt can hold, or None."""
-    for value in values(row, tag):
-        number = _whole(value)
-        if number is not None and 0 <= number <= _GREATEST:
-            return number
+    if tag in row:
+        for value in _listed(row[tag]):
+            number = value if type(value) is int else _whole(value)
+            if number is not None and 0 <= number <= _GREATEST:
+                return number
     return None
 
 
 def _whole(value: Any) -> int | None:
-    if type(value) is int:
-        return value
     if type(value) is float:
         return int(value) if value.is_integer() else None
     if type(value) is str and _WHOLE.fullmatch(value := value.strip(" \0")):
@@ -95,4 +106,4 @@ def _whole(value: Any) -> int | None:
 
 def items(row: Row, tag: str) -> list[Row]:
     """The items of a sequence attribute, those that are no JSON objects left out."""
-    return [item for item in values(row, tag) if isinstance(item, Mapping)]
+    return [item for item in values(row, tag) if type(item) is dict]

@@ -1,4 +1,4 @@
-"""When something began: a DICOM date and time as FHIR says it (PS3.5 §6.2 DA and TM, PS3.3 C.12.1.1.8, FHIR R4 dateTime).
+"""When something began: a DICOM date and time as a FHIR dateTime (PS3.5 §6.2 DA and TM).
 
 A FHIR time needs an offset from UTC. It is the one the study states in (0008,0201), else the facility's zone at that
 date and time, and where neither is known the time is left out: a wrong hour is worse than none.
@@ -28,6 +28,7 @@ _FRACTION = tuple(timedelta(microseconds=10**power) for power in range(6, -1, -1
 _FURTHEST = timedelta(hours=14)
 
 
+@lru_cache(maxsize=1024)
 def read_date(text: str | None) -> date | None:
     """The day that a DA value names, `YYYYMMDD` or the older `YYYY.MM.DD`; None where there is no such day."""
     found = _DATE.fullmatch(text) if text else None
@@ -40,6 +41,7 @@ def read_date(text: str | None) -> date | None:
     return day if day.year in _YEARS else None
 
 
+@lru_cache(maxsize=4096)
 def read_started(date_text: str | None, time_text: str | None, offset_text: str | None, zone: str) -> Started | None:
     """When it began, as exactly as is known; None without a date that exists.
 
@@ -50,50 +52,45 @@ def read_started(date_text: str | None, time_text: str | None, offset_text: str 
     if day is None:
         return None
     place = (_stated_offset(offset_text) if offset_text else None) or _zone(zone)
-    if place is not None and time_text:
+    if time_text and place is not None:
         started = _at_time(day, time_text, place)
         if started is not None:
             return started
-    place = place or UTC
-    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - _placed gives it its offset
-    moment = Moment(start=_placed(midnight, place)[0], end=_placed(midnight + _DAY, place)[0])
-    return Started(text=day.isoformat(), moment=moment)
+    return _on_day(day, place or UTC)
+
+
+def _on_day(day: date, place: tzinfo) -> Started:
+    start = datetime(day.year, day.month, day.day, tzinfo=place)
+    return Started(text=day.isoformat(), moment=Moment(start=start, end=start + _DAY))
 
 
 def _at_time(day: date, text: str, place: tzinfo) -> Started | None:
     found = _TIME.fullmatch(text)
     if found is None:
         return None
-    hour, minute, second, fraction = found.groups()
-    digits = fraction.rstrip("0") if fraction else ""
+    hour, minute, second, fraction = found.groups("")
+    digits = fraction.rstrip("0")
     micros = int(digits.ljust(6, "0")) if digits else 0
     try:
-        wall = datetime(day.year, day.month, day.day, int(hour), int(minute or 0), int(second or 0), micros)  # noqa: DTZ001
+        start = datetime(day.year, day.month, day.day, int(hour), int(minute or 0), int(second or 0), micros, place)
     except ValueError:
         return None
-    start, offset = _placed(wall, place)
+    offset = _offset_text(start.utcoffset())
     if offset is None:
         return None
-    whole = f"{day.isoformat()}T{hour}:{minute or '00'}:{second or '00'}"
+    shown = f"{day.isoformat()}T{hour}:{minute or '00'}:{second or '00'}{'.' if digits else ''}{digits}{offset}"
     width = _FRACTION[len(digits)] if second else _MINUTE if minute else _HOUR
-    shown = f"{whole}.{digits}{offset}" if digits else whole + offset
     return Started(text=shown, moment=Moment(start=start, end=start + width))
 
 
-def _placed(wall: datetime, place: tzinfo) -> tuple[datetime, str | None]:
-    """The wall-clock time with the offset that `place` had then, and that offset as FHIR writes it."""
-    clock, offset = _clock(place.utcoffset(wall) or timedelta())
-    return wall.replace(tzinfo=clock), offset
-
-
 @lru_cache(maxsize=512)
-def _clock(offset: timedelta) -> tuple[timezone, str | None]:
-    """The fixed offset and its FHIR text; no text for the offsets with seconds of before standard time."""
-    minutes, seconds = divmod(int(offset.total_seconds()), 60)
+def _offset_text(offset: timedelta | None) -> str | None:
+    """The offset as FHIR writes it; None for those with seconds, of the days before standard time."""
+    minutes, seconds = divmod(int((offset or timedelta()).total_seconds()), 60)
     if seconds:
-        return timezone(offset), None
-    hours, minutes_over = divmod(abs(minutes), 60)
-    return timezone(offset), f"{'-' if minutes < 0 else '+'}{hours:02}:{minutes_over:02}"
+        return None
+    hours, over = divmod(abs(minutes), 60)
+    return f"{'-' if minutes < 0 else '+'}{hours:02}:{over:02}"
 
 
 @lru_cache(maxsize=512)

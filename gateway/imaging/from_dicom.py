@@ -6,9 +6,10 @@ DICOM shapes stop here. A row is read as far as it can be: only a UID that is no
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from gateway.imaging.coding_schemes import coding_of, system_of_universal_id
-from gateway.imaging.dicom_json import Row, count, exact, items, text, texts, values
+from gateway.imaging.dicom_json import Row, count, exact, items, text, texts, token, values
 from gateway.imaging.dicom_time import read_date, read_started
 from gateway.imaging.person_name import family_names, readable_name
 from gateway.imaging.study import Availability, Series, SourceStudy
@@ -17,7 +18,7 @@ from gateway.model import Coding, Facility, Identifier, LocalPatientID, StudyUID
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
 _LONGEST_BODY_PART = 64
-_AT_HAND = frozenset({None, "ONLINE", "NEARLINE"})
+_AT_HAND = frozenset({None, "", "ONLINE", "NEARLINE"})
 
 
 class UnreadableStudy(ValueError):
@@ -40,7 +41,7 @@ class RowPatient:
 
 def patient_of(row: Row) -> RowPatient:
     """Whose the row says it is, as it says it."""
-    birth_date = read_date(text(row, "00100030"))
+    birth_date = read_date(token(row, "00100030"))
     return RowPatient(
         patient_id=_patient_id(row),
         issuer=text(row, "00100021"),
@@ -60,14 +61,15 @@ def _patient_id(row: Row) -> str | None:
 
 def read_study(row: Row, facility: Facility, record_id: int, local_id: LocalPatientID) -> SourceStudy:
     """The study that a row of a study query tells of. Raises UnreadableStudy where it has no Study Instance UID."""
-    modalities = texts(row, "00080061")
     return SourceStudy(
         uid=StudyUID(_uid(row, "0020000D")),
         facility=facility.id,
         local_id=local_id,
         record_id=record_id,
-        started=read_started(text(row, "00080020"), text(row, "00080030"), text(row, "00080201"), facility.time_zone),
-        modalities=_modalities(modalities) if modalities else (),
+        started=read_started(
+            token(row, "00080020"), token(row, "00080030"), token(row, "00080201"), facility.time_zone
+        ),
+        modalities=tuple(sorted({code for one in texts(row, "00080061") if (code := _modality(one))})),
         description=text(row, "00081030"),
         accession=_accession(row, facility),
         referrer=readable_name(row, "00080090"),
@@ -89,17 +91,19 @@ def read_series(row: Row, facility: Facility, study_uid: StudyUID | None = None)
         if study_uid not in (None, stated):
             raise UnreadableStudy("a series of another study")
         study_uid = stated
-    modalities = texts(row, "00080060")
-    laterality = text(row, "00200060")
+    modality = token(row, "00080060")
+    laterality = token(row, "00200060")
     return study_uid, Series(
         uid=_uid(row, "0020000E"),
         number=count(row, "00200011"),
-        modality=next(iter(_modalities(modalities[:1])), None) if modalities else None,
+        modality=_modality(modality) if modality else None,
         description=text(row, "0008103E"),
         instances=count(row, "00201209"),
         body_part=text(row, "00180015", _LONGEST_BODY_PART),
         laterality=laterality.upper() if laterality in ("L", "R", "l", "r") else None,
-        started=read_started(text(row, "00080021"), text(row, "00080031"), text(row, "00080201"), facility.time_zone),
+        started=read_started(
+            token(row, "00080021"), token(row, "00080031"), token(row, "00080201"), facility.time_zone
+        ),
     )
 
 
@@ -123,21 +127,22 @@ def with_series(study: SourceStudy, series: Sequence[Series]) -> SourceStudy:
 
 def _uid(row: Row, tag: str) -> str:
     """A UID as archives send it: leading zeros are let pass (PS3.5 §9.1 forbids them), anything else is no UID."""
-    found = values(row, tag)
-    value = found[0].strip(" \0") if found and type(found[0]) is str else ""
-    if len(value) > 64 or not _UID.fullmatch(value):
+    value = token(row, tag)
+    if value is None or len(value) > 64 or not _UID.fullmatch(value):
         raise UnreadableStudy("no valid UID")
     return value
 
 
-def _modalities(found: Sequence[str]) -> tuple[str, ...]:
-    """Sorted and each once. `*` and whatever is no code string (PS3.5 §6.2 CS) says nothing."""
-    return tuple(sorted({code for one in found if _MODALITY.fullmatch(code := one.upper())}))
+@lru_cache(maxsize=1024)
+def _modality(text: str) -> str | None:
+    """The modality's code. `*` and whatever is no code string (PS3.5 §6.2 CS) says nothing."""
+    code = text.partition("\\")[0].strip().upper()
+    return code if _MODALITY.fullmatch(code) else None
 
 
 def _availability(row: Row) -> Availability:
     """Contract: at hand where the archive says online, nearline or nothing (0008,0056)."""
-    return "available" if text(row, "00080056") in _AT_HAND else "unknown"
+    return "available" if token(row, "00080056") in _AT_HAND else "unknown"
 
 
 def _accession(row: Row, facility: Facility) -> Identifier | None:

@@ -1,7 +1,6 @@
 """How a DICOM person name (PN, PS3.5 §6.2.1) reads."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from gateway.imaging.dicom_json import Row, clean, values
 
@@ -9,35 +8,35 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _LONGEST_NAME = 256
 
 
-def groups_of(row: Row, tag: str) -> list[str]:
-    """The first name's component groups that say anything: alphabetic, ideographic, phonetic, in this order.
-
-    A name is an object of groups (PS3.18 §F.2.2) or, from some archives, the string with `=` between them.
-    """
-    for value in values(row, tag):
-        found = [words for group in _raw_groups(value) if (words := clean(group, _LONGEST_NAME)).strip("^ ")]
-        if found:
-            return found
-    return []
-
-
-def _raw_groups(value: Any) -> list[Any]:
-    if isinstance(value, Mapping):
-        return [value.get(group) for group in _GROUPS]
-    return value.split("=") if isinstance(value, str) else []
-
-
 def readable_name(row: Row, tag: str) -> str | None:
     """The name as people write it in a list, `Family, Given Middle`, or None where there is none."""
-    groups = groups_of(row, tag)
-    if not groups:
-        return None
-    family, given, middle, *_ = (part.strip() for part in groups[0].split("^") + ["", ""])
-    first_names = " ".join(part for part in (given, middle) if part)
-    return ", ".join(part for part in (family, first_names) if part) or None
+    for group in _groups(row, tag):
+        family, _, others = group.partition("^")
+        given, _, others = others.partition("^")
+        middle = others.partition("^")[0]
+        first_names = f"{given} {middle}".strip()
+        if family and first_names:
+            return f"{family.strip()}, {first_names}"
+        if family or first_names:
+            return family.strip() or first_names
+    return None
 
 
 def family_names(row: Row, tag: str) -> tuple[str, ...]:
     """The family name in each group that has one."""
-    families = (group.split("^", 1)[0].strip() for group in groups_of(row, tag))
-    return tuple(family for family in families if family)
+    families = [group.partition("^")[0].strip() for group in _groups(row, tag)]
+    return tuple([family for family in families if family])
+
+
+def _groups(row: Row, tag: str) -> Iterator[str]:
+    """The component groups of the first name: alphabetic, ideographic, phonetic, in this order.
+
+    A name is an object of groups (PS3.18 §F.2.2) or, from some archives, the string with `=` between them.
+    """
+    for value in values(row, tag):
+        if type(value) is dict:
+            for group in _GROUPS:
+                if group in value:
+                    yield clean(value[group], _LONGEST_NAME)
+        elif type(value) is str:
+            yield from (clean(group, _LONGEST_NAME) for group in value.split("="))
