@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 INSTALL_SCRIPT = "deploy/dev/install-services.sh"
 READY_WITHIN_S = 20.0
@@ -79,7 +80,7 @@ def scratch_folder(name: str) -> Path:
 class Server:
     """A child process with its log. It ends with this one, even when this one is killed."""
 
-    running: list["Server"] = []
+    running: ClassVar[list["Server"]] = []
 
     def __init__(
         self,
@@ -150,9 +151,13 @@ class Server:
             Server.running.remove(self)
         return status
 
-    def log_text(self) -> str:
-        """All it has said so far."""
-        return self.log.read_text(errors="replace")
+    def log_text(self, since: int = 0) -> str:
+        """All it has said so far, or after the first `since` bytes."""
+        return self.log.read_bytes()[since:].decode(errors="replace")
+
+    def log_size(self) -> int:
+        """How many bytes it has said so far."""
+        return self.log.stat().st_size
 
 
 @atexit.register

@@ -1,0 +1,99 @@
+"""The gateway itself, as operators run it: `python -m gateway`, its settings in the environment."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests import canary
+from tests.services.process import Server, free_port, scratch_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+class Gateway:
+    """One gateway with its data folder. The commands run before and while it serves."""
+
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = scratch_folder("gateway")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.fhir_url = f"{self.url}/fhir/r4"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+        self.env = kept | {
+            "GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
+            "GATEWAY_DATA_DIR": str(self.folder / "var"),
+            "PYTHONPATH": str(ROOT),
+            **(settings or {}),
+        }
+        self._server: Server | None = None
+
+    def run(self, *arguments: str, expect: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """`python -m gateway ARGUMENTS`, which ended with the status expected."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *arguments],
+            cwd=self.folder,
+            env=self.env,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        canary.record(done.stderr, f"standard error of gateway {' '.join(arguments[:2])}")
+        assert done.returncode == expect, f"exit {done.returncode}, not {expect}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def run_json(self, *arguments: str, expect: int = 0) -> Any:
+        """What the command says with `--json`."""
+        return json.loads(self.run(*arguments, "--json", expect=expect).stdout)
+
+    def write(self, name: str, text: str) -> Path:
+        """A file for a command to read."""
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def start(self) -> None:
+        """It serves, and says that it is ready."""
+        argv = [sys.executable, "-m", "gateway", "serve"]
+        self._server = Server("gateway", argv, folder=self.folder, env=self.env)
+        self._server.wait_until(self.is_ready)
+
+    def is_ready(self) -> bool:
+        """Whether `/readyz` says so."""
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+    @property
+    def server(self) -> Server:
+        """The process that serves."""
+        assert self._server, "the gateway has not been started"
+        return self._server
+
+    def metrics(self) -> str:
+        """What `/metrics` shows now."""
+        text = requests.get(f"{self.url}/metrics", timeout=5).text
+        canary.record(text, "/metrics")
+        return text
+
+    def log(self) -> str:
+        """All it has logged so far, over every start."""
+        return self.server.log_text()
+
+    def stop(self) -> int | None:
+        """It has ended by SIGTERM; its exit status, and what it logged and counted has been searched for the canary."""
+        if self._server is None:
+            return None
+        if self._server.alive and self.is_ready():
+            self.metrics()
+        status = self._server.stop()
+        canary.record(self._server.log_text(), "the gateway's log")
+        return status
