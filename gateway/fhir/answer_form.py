@@ -11,6 +11,8 @@ from gateway.fhir.sift import Sifted, with_values
 
 Summary = Literal["false", "true", "text", "data", "count"]
 Total = Literal["accurate", "estimate", "none"]
+SUMMARIES: tuple[Summary, ...] = get_args(Summary)
+TOTALS: tuple[Total, ...] = get_args(Total)
 DEFAULT_COUNT = 50
 MOST_COUNT = 200
 
@@ -38,25 +40,29 @@ def parse_answer_form(sifted: Sifted, table: SearchTable, *, strict: bool) -> An
     for format_ in sifted.all("_format"):
         require_json_format(format_)
     count = _count(sifted)
-    summary = _word(sifted, "_summary", get_args(Summary), "false")
+    summary = _word(sifted, "_summary", SUMMARIES, "false")
     elements = _elements(sifted, table, strict)
     if elements and summary != "false":
         raise InvalidQuery("_summary and _elements exclude each other")
-    honoured = {"_elements": ",".join(elements)}
+    honoured = {}
+    if "_elements" in sifted.values:
+        honoured["_elements"] = ",".join(elements)
     if count > MOST_COUNT:
         honoured["_count"] = str(MOST_COUNT)
     return AnswerForm(
         count=min(count, MOST_COUNT) or DEFAULT_COUNT,
         summary=summary if count else "count",
         elements=elements,
-        total=_word(sifted, "_total", get_args(Total), "accurate"),
+        total=_word(sifted, "_total", TOTALS, "accurate"),
         pretty=_word(sifted, "_pretty", ("true", "false"), "false") == "true",
-        self_pairs=with_values(sifted.pairs, honoured),
+        self_pairs=with_values(sifted.pairs, honoured) if honoured else sifted.pairs,
     )
 
 
 def _count(sifted: Sifted) -> int:
-    text = sifted.one("_count", str(DEFAULT_COUNT))
+    text = sifted.one("_count", "")
+    if not text:
+        return DEFAULT_COUNT
     if not (text.isascii() and text.isdigit()):
         raise InvalidQuery("_count is a whole number, 0 or more")
     return int(text)
@@ -64,7 +70,9 @@ def _count(sifted: Sifted) -> int:
 
 def _elements(sifted: Sifted, table: SearchTable, strict: bool) -> tuple[str, ...]:
     text = sifted.one("_elements", "")
-    named = [name.strip().removeprefix(f"{table.resource_type}.") for name in text.split(",")] if text else []
+    if not text:
+        return ()
+    named = [name.strip().removeprefix(f"{table.resource_type}.") for name in text.split(",")]
     known = tuple(dict.fromkeys(name for name in named if name in table.elements))
     if strict and not table.elements.issuperset(named):
         raise InvalidQuery(f"_elements names something that is no top-level element of {table.resource_type}")
@@ -72,7 +80,9 @@ def _elements(sifted: Sifted, table: SearchTable, strict: bool) -> tuple[str, ..
 
 
 def _word(sifted: Sifted, name: str, words: tuple[W, ...], default: W) -> W:
-    text = sifted.one(name, default)
+    text = sifted.one(name, "")
+    if not text:
+        return default
     for word in words:
         if word == text:
             return word

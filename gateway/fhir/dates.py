@@ -1,7 +1,7 @@
 """What interval of time does a FHIR date search value denote?"""
 
 import re
-from calendar import monthrange
+from calendar import isleap, monthrange
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Literal, cast
 
@@ -17,6 +17,7 @@ _DATE = re.compile(
     r"(?P<zone>Z|[+\- ][0-9]{2}:[0-9]{2})?)?)?)?"
 )
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+_A_DAY = timedelta(days=1)
 _FURTHEST_OFFSET = timedelta(hours=14)
 
 
@@ -30,29 +31,26 @@ def parse_date_bound(value: str, parameter: str) -> DateBound:
     found = _DATE.fullmatch(value)
     if found is None:
         raise InvalidQuery(f"{parameter} is not a FHIR date: [prefix]YYYY[-MM[-DD[Thh:mm[:ss[.sss]]Z|±hh:mm]]]")
-    if found["hour"] and not found["zone"]:
+    timed = found["hour"] is not None
+    if timed and not found["zone"]:
         raise InvalidQuery(f"{parameter} has a time without a time zone (Z or ±hh:mm)")
     try:
-        moment = _with_time(found) if found["hour"] else _calendar(found)
+        moment = _with_time(found) if timed else _calendar(found["year"], found["month"], found["day"])
     except (ValueError, OverflowError) as exc:
         raise InvalidQuery(f"{parameter} names a date or time that does not exist") from exc
-    return DateBound(prefix=cast("Prefix", found["prefix"] or "eq"), moment=moment, zoned=found["hour"] is not None)
+    return DateBound(prefix=cast("Prefix", found["prefix"] or "eq"), moment=moment, zoned=timed)
 
 
-def _calendar(found: re.Match[str]) -> Moment:
-    year = int(found["year"])
-    first = date(year, int(found["month"] or 1), int(found["day"] or 1))
-    if found["day"]:
-        last = first
-    elif found["month"]:
-        last = first.replace(day=monthrange(year, first.month)[1])
-    else:
-        last = first.replace(month=12, day=31)
-    return Moment(start=_midnight(first), end=_END_OF_TIME if last == date.max else _midnight(last + timedelta(days=1)))
+def _calendar(year: str, month: str | None, day: str | None) -> Moment:
+    first = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
+    if day:
+        return Moment(start=first, end=_after(first, _A_DAY))
+    days = monthrange(first.year, first.month)[1] if month else 365 + isleap(first.year)
+    return Moment(start=first, end=_after(first, timedelta(days=days)))
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _after(start: datetime, span: timedelta) -> datetime:
+    return start + span if start <= _END_OF_TIME - span else _END_OF_TIME
 
 
 def _with_time(found: re.Match[str]) -> Moment:
@@ -64,7 +62,7 @@ def _with_time(found: re.Match[str]) -> Moment:
     day = date(int(found["year"]), int(found["month"]), int(found["day"]))
     minute = datetime.combine(day, time(int(found["hour"]), int(found["minute"])), _zone(found["zone"]))
     start = minute.astimezone(UTC) + _past_the_minute(second, fraction)
-    return Moment(start=start, end=_END_OF_TIME if start > _END_OF_TIME - span else start + span)
+    return Moment(start=start, end=_after(start, span))
 
 
 def _past_the_minute(second: str | None, fraction: str | None) -> timedelta:

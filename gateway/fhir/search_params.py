@@ -1,6 +1,6 @@
 """What does a search ask for? The query string of each search, parsed; nothing is silently widened."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +40,41 @@ _INCLUDES = {
 }
 _TOLD_BY_SERIES = frozenset(("series", "modality", "numberOfSeries", "numberOfInstances"))
 
+_NEEDS_SERIES = frozenset(("modality", "bodysite", "_lastUpdated"))
+
+Read = Callable[[str, str, str], object]
+"""From a value, its parameter and the base of references: the alternatives."""
+
+
+def _endpoints(value: str, parameter: str, base: str) -> tuple[str, ...]:
+    return parse_references(value, parameter, "Endpoint", base)
+
+
+def _organizations(value: str, parameter: str, base: str) -> tuple[str, ...]:
+    return parse_references(value, parameter, "Organization", base)
+
+
+def _plain(read: Callable[[str, str], object]) -> Read:
+    return lambda value, parameter, _: read(value, parameter)
+
+
+_STUDY_FILTERS: Mapping[str, tuple[str, Read]] = {
+    "identifier": ("identifier", _plain(parse_tokens)),
+    "started": ("started", _plain(parse_dates)),
+    "_lastUpdated": ("last_updated", _plain(parse_dates)),
+    "modality": ("modality", _plain(parse_tokens)),
+    "status": ("status", _plain(parse_tokens)),
+    "bodysite": ("bodysite", _plain(parse_tokens)),
+    "endpoint": ("endpoint", _endpoints),
+    "_id": ("id", _plain(parse_ids)),
+}
+_DIRECTORY_FILTERS: Mapping[str, tuple[str, Read]] = {
+    "_id": ("id", _plain(parse_ids)),
+    "name": ("name", _plain(parse_strings)),
+    "organization": ("organization", _organizations),
+    "status": ("status", _plain(parse_tokens)),
+}
+
 DirectoryType = Literal["Endpoint", "Organization"]
 
 
@@ -65,11 +100,11 @@ class PatientSearch(AnswerForm):
 class DirectorySearch(AnswerForm):
     """One search on Endpoint or Organization. Each tuple is an AND of ORs."""
 
-    id: tuple[tuple[str, ...], ...]
-    name: tuple[tuple[str, ...], ...]
+    id: tuple[tuple[str, ...], ...] = ()
+    name: tuple[tuple[str, ...], ...] = ()
     """Beginnings of names, in any case."""
-    organization: tuple[tuple[str, ...], ...]
-    status: tuple[tuple[Token, ...], ...]
+    organization: tuple[tuple[str, ...], ...] = ()
+    status: tuple[tuple[Token, ...], ...] = ()
 
 
 def parse_imaging_search(pairs: Sequence[tuple[str, str]], *, strict: bool, path_base: str) -> ImagingSearch:
@@ -84,15 +119,8 @@ def parse_imaging_search(pairs: Sequence[tuple[str, str]], *, strict: bool, path
     included = _included(sifted)
     query = StudyQuery(
         patient=_patient(sifted, path_base),
-        identifier=tuple(parse_tokens(value, "identifier") for value in sifted.all("identifier")),
-        started=tuple(parse_dates(value, "started") for value in sifted.all("started")),
-        last_updated=tuple(parse_dates(value, "_lastUpdated") for value in sifted.all("_lastUpdated")),
-        modality=tuple(parse_tokens(value, "modality") for value in sifted.all("modality")),
-        status=tuple(parse_tokens(value, "status") for value in sifted.all("status")),
-        bodysite=tuple(parse_tokens(value, "bodysite") for value in sifted.all("bodysite")),
-        endpoint=tuple(parse_references(value, "endpoint", "Endpoint", path_base) for value in sifted.all("endpoint")),
-        id=tuple(parse_ids(value, "_id") for value in sifted.all("_id")),
-        wants_series=_wants_series(sifted, form),
+        wants_series=_wants_series(sifted, form, sort),
+        **_filters(sifted, _STUDY_FILTERS, path_base),
     )
     return ImagingSearch(
         **_of(form),
@@ -126,17 +154,20 @@ def parse_directory_search(
     sifted = sift(pairs, table, strict=strict)
     return DirectorySearch(
         **_of(parse_answer_form(sifted, table, strict=strict)),
-        id=tuple(parse_ids(value, "_id") for value in sifted.all("_id")),
-        name=tuple(parse_strings(value, "name") for value in sifted.all("name")),
-        organization=tuple(
-            parse_references(value, "organization", "Organization", path_base) for value in sifted.all("organization")
-        ),
-        status=tuple(parse_tokens(value, "status") for value in sifted.all("status")),
+        **_filters(sifted, _DIRECTORY_FILTERS, path_base),
     )
 
 
 def _of(form: AnswerForm) -> dict[str, Any]:
     return {name: getattr(form, name) for name in AnswerForm.__slots__}
+
+
+def _filters(sifted: Sifted, filters: Mapping[str, tuple[str, Read]], base: str) -> dict[str, Any]:
+    return {
+        field: tuple([read(value, name, base) for value in sifted.values[name]])
+        for name, (field, read) in filters.items()
+        if name in sifted.values
+    }
 
 
 def _patient(sifted: Sifted, base: str) -> PatientRef:
@@ -173,11 +204,9 @@ def _included(sifted: Sifted) -> set[str]:
     return {_INCLUDES[word] for word in wanted}
 
 
-def _wants_series(sifted: Sifted, form: AnswerForm) -> bool:
+def _wants_series(sifted: Sifted, form: AnswerForm, sort: Sort) -> bool:
     # `meta.lastUpdated` tells of changes in the series, so whoever filters or sorts by it needs them too.
-    if any(sifted.all(name) for name in ("modality", "bodysite", "_lastUpdated")) or "_lastUpdated" in sifted.one(
-        "_sort", ""
-    ):
+    if not sifted.values.keys().isdisjoint(_NEEDS_SERIES) or any(key == "_lastUpdated" for key, _ in sort):
         return True
     if form.summary in ("count", "text"):
         return False

@@ -10,7 +10,7 @@ from gateway.fhir.query_string import MOST_PARAMETERS, Pairs
 
 MOST_VALUE_CHARACTERS = 2048
 MOST_SEARCH_BYTES = 4096
-"""Of all honoured parameters together: a page link carries them, and must fit into a request line."""
+"""Of all names and values together: a page link carries them, and must fit into a request line."""
 
 _UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffd]")
 _SHOWABLE = re.compile(r"[A-Za-z0-9_:.-]{1,64}")
@@ -44,12 +44,10 @@ def sift(pairs: Sequence[tuple[str, str]], table: SearchTable, *, strict: bool) 
     chains, `_has` and their like, and, where `strict`, for everything unknown or empty. Raises InvalidQuery for what
     is too long or not text.
     """
-    if len(pairs) > MOST_PARAMETERS:
-        raise InvalidQuery(f"a search has at most {MOST_PARAMETERS} parameters")
+    _require_text(pairs)
     values: dict[str, list[str]] = {}
     honoured = []
     for name, value in pairs:
-        _require_text(name, value)
         parameter = table.by_spelling.get(name)
         if parameter is None:
             _refuse_unknown(name, table, strict)
@@ -58,8 +56,6 @@ def sift(pairs: Sequence[tuple[str, str]], table: SearchTable, *, strict: bool) 
             honoured.append((name, value))
         elif strict:
             raise InvalidQuery(f"{name} has no value")
-    if sum(len(name) + len(value.encode()) for name, value in honoured) > MOST_SEARCH_BYTES:
-        raise InvalidQuery(f"the parameters of a search have at most {MOST_SEARCH_BYTES} bytes together")
     return Sifted(values, tuple(honoured))
 
 
@@ -69,11 +65,16 @@ def with_values(pairs: Pairs, values: dict[str, str]) -> Pairs:
     return tuple((name, value) for name, value in replaced if value)
 
 
-def _require_text(name: str, value: str) -> None:
-    if len(value) > MOST_VALUE_CHARACTERS or len(name) > MOST_VALUE_CHARACTERS:
+def _require_text(pairs: Sequence[tuple[str, str]]) -> None:
+    if len(pairs) > MOST_PARAMETERS:
+        raise InvalidQuery(f"a search has at most {MOST_PARAMETERS} parameters")
+    if any(len(value) > MOST_VALUE_CHARACTERS for _, value in pairs):
         raise InvalidQuery(f"a parameter has at most {MOST_VALUE_CHARACTERS} characters")
-    if _UNREADABLE.search(value) or _UNREADABLE.search(name):
+    text = "".join([name + value for name, value in pairs])
+    if _UNREADABLE.search(text):
         raise InvalidQuery("a parameter has characters that are not text")
+    if (len(text) if text.isascii() else len(text.encode())) > MOST_SEARCH_BYTES:
+        raise InvalidQuery(f"the parameters of a search have at most {MOST_SEARCH_BYTES} bytes together")
 
 
 def _refuse_unknown(name: str, table: SearchTable, strict: bool) -> None:

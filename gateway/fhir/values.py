@@ -9,8 +9,7 @@ from gateway.fhir.dates import parse_date_bound
 from gateway.model import DateBound, Identifier, Token
 
 MOST_ALTERNATIVES = 50
-_COMMA = re.compile(r"\\.|,")
-_PIPE = re.compile(r"\\.|\|")
+_SEPARATORS = {",": re.compile(r"\\.|,"), "|": re.compile(r"\\.|\|")}
 _ESCAPE = re.compile(r"\\([\\,|$])")
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
@@ -58,7 +57,7 @@ def parse_identifier(value: str, parameter: str) -> Identifier:
 
 
 def _each(value: str, parameter: str, read: Callable[[str, str], T]) -> tuple[T, ...]:
-    parts = _split(value, _COMMA)
+    parts = _split(value, ",")
     if len(parts) > MOST_ALTERNATIVES:
         raise InvalidQuery(f"{parameter} has more than {MOST_ALTERNATIVES} alternatives")
     if not all(parts):
@@ -72,9 +71,11 @@ def _only(values: tuple[T, ...], parameter: str) -> T:
     return values[0]
 
 
-def _split(text: str, separator: re.Pattern[str]) -> list[str]:
-    # The pattern takes an escaped character whole, so what is left of one character is a separator.
-    cuts = [found.start() for found in separator.finditer(text) if len(found[0]) == 1]
+def _split(text: str, separator: str) -> list[str]:
+    if "\\" not in text:
+        return text.split(separator)
+    # The pattern takes an escaped character whole, so a match of one character is a separator.
+    cuts = [found.start() for found in _SEPARATORS[separator].finditer(text) if len(found[0]) == 1]
     return [text[start + 1 : end] for start, end in zip([-1, *cuts], [*cuts, len(text)], strict=True)]
 
 
@@ -83,12 +84,12 @@ def _unescape(text: str) -> str:
 
 
 def _token(text: str, parameter: str) -> Token:
-    parts = [_unescape(part) for part in _split(text, _PIPE)]
+    parts = _split(text, "|")
     if len(parts) == 1:
-        return Token(None, parts[0])
-    if len(parts) != 2 or parts == ["", ""]:
+        return Token(None, _unescape(text))
+    if len(parts) != 2 or text == "|":
         raise InvalidQuery(f"{parameter} is a token: code, system|code, |code or system|")
-    return Token(parts[0], parts[1] or None)
+    return Token(_unescape(parts[0]), _unescape(parts[1]) or None)
 
 
 def _id(text: str, parameter: str) -> str:
