@@ -1,0 +1,95 @@
+"""Who may come in by a route: a guard stands before every blueprint, and can be asked which one it is.
+
+The address a request comes from is the one of the connection; `X-Forwarded-*` and the like are not read, so they can't
+be used to come from somewhere else (T40).
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import Blueprint, Flask, g, request
+
+from gateway.auth.bearer import BearerAuthenticator
+from gateway.config import Network
+from gateway.errors import AccessRefused, NotAuthenticated
+from gateway.model import Requester
+
+Clock = Callable[[], datetime]
+_PARAMETER = "access_token"
+_ATTRIBUTE = "gateway_guard"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A check that runs before any view of the blueprint (or application) it is called with."""
+
+    name: str
+    reason: str
+    check: Callable[[], None]
+
+    def __call__(self, scaffold: Blueprint | Flask) -> None:
+        """From now on every request of `scaffold` passes `check`, and `guard_of` names this guard."""
+        scaffold.before_request(self.check)
+        setattr(scaffold, _ATTRIBUTE, self)
+
+
+def guard_of(scaffold: Blueprint | Flask) -> Guard | None:
+    """The guard that stands before `scaffold`; None where nobody put one there."""
+    guard = getattr(scaffold, _ATTRIBUTE, None)
+    return guard if isinstance(guard, Guard) else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def requires_token(authenticator: BearerAuthenticator, clock: Clock = _now) -> Guard:
+    """A guard after which `current_requester()` is who the access token names; without one nobody comes in."""
+
+    def check() -> None:
+        if _PARAMETER in request.args:
+            # RFC 6750 §2.3 is not supported: a URL is written to logs and histories.
+            raise NotAuthenticated("a token in the URL is not read")
+        requester = authenticator.authenticate(request.headers.getlist("Authorization"), clock())
+        if request.mimetype == "application/x-www-form-urlencoded":
+            request.get_data(cache=True)
+            if _PARAMETER in request.form:
+                raise NotAuthenticated("a token in the form is not read")
+        g.requester = requester
+
+    return Guard("requires_token", "an access token of this gateway", check)
+
+
+def current_requester() -> Requester:
+    """Who is asking. Raises NotAuthenticated where no guard let anybody in."""
+    requester = g.get("requester")
+    if not isinstance(requester, Requester):
+        raise NotAuthenticated("a token is needed", presented=False)
+    return requester
+
+
+def open_to_anyone(reason: str) -> Guard:
+    """A guard that lets everybody in, and says why that is right."""
+    return Guard("open_to_anyone", reason, lambda: None)
+
+
+def only_from(networks: Sequence[Network]) -> Guard:
+    """A guard that lets in connections from `networks` alone; one whose address can't be told stays outside."""
+
+    def check() -> None:
+        if not any(address in network for address in _addresses(request.remote_addr) for network in networks):
+            raise AccessRefused("not from this address")
+
+    return Guard("only_from", "connections from " + (", ".join(map(str, networks)) or "nowhere"), check)
+
+
+def _addresses(text: str | None) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    try:
+        address = ipaddress.ip_address((text or "").split("%", 1)[0])
+    except ValueError:
+        return
+    # A socket that listens on IPv6 shows an IPv4 caller as `::ffff:…`.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    yield mapped or address
