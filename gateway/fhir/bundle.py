@@ -1,0 +1,60 @@
+"""What does the answer to a search look like? A FHIR R4 searchset, its entries marked with why they are there."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import NAMESPACE_URL, uuid5
+
+Resource = Mapping[str, Any]
+
+
+def searchset(
+    *,
+    bundle_id: str,
+    now: datetime,
+    base: str,
+    self_url: str,
+    next_url: str | None,
+    total: int,
+    matches: Sequence[Resource],
+    includes: Sequence[Resource] = (),
+    outcomes: Sequence[Resource] = (),
+) -> dict[str, Any]:
+    """The Bundle of one page (FHIR R4 search §3.1.1.7): matches in order, then what they refer to, then what is amiss.
+
+    `bundle_id` is a FHIR id of this answer; the `fullUrl` of outcomes, which live nowhere, follow from it.
+    """
+    link = [{"relation": "self", "url": self_url}]
+    if next_url is not None:
+        link.append({"relation": "next", "url": next_url})
+    bundle: dict[str, Any] = {
+        "resourceType": "Bundle",
+        "id": bundle_id,
+        "meta": {"lastUpdated": instant(now)},
+        "type": "searchset",
+        "total": total,
+        "link": link,
+    }
+    entries = [_entry(resource, "match", base) for resource in matches]
+    entries += [_entry(resource, "include", base) for resource in includes]
+    entries += [_outcome_entry(resource, f"{bundle_id}/{number}") for number, resource in enumerate(outcomes)]
+    if entries:  # FHIR JSON knows no empty arrays
+        bundle["entry"] = entries
+    return bundle
+
+
+def instant(moment: datetime) -> str:
+    """`moment` as a FHIR instant in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _entry(resource: Resource, mode: Literal["match", "include"], base: str) -> dict[str, Any]:
+    return {
+        "fullUrl": f"{base}/{resource['resourceType']}/{resource['id']}",
+        "resource": resource,
+        "search": {"mode": mode},
+    }
+
+
+def _outcome_entry(resource: Resource, name: str) -> dict[str, Any]:
+    return {"fullUrl": f"urn:uuid:{uuid5(NAMESPACE_URL, name)}", "resource": resource, "search": {"mode": "outcome"}}

@@ -1,0 +1,81 @@
+"""What can this server do? Told from the tables that parse the requests, so that it is the truth."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway import __version__
+from gateway.fhir.negotiation import FHIR_JSON
+from gateway.fhir.parameters import ENDPOINT, IMAGING_STUDY, ORGANIZATION, PATIENT, SearchParameter, SearchTable
+
+_CHANGED = "2026-11-24"
+_SMART_IMAGING = "http://fhir.org/argonaut/smart-imaging"
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+_SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+
+_PROFILES = {"ImagingStudy": (f"{_SMART_IMAGING}/StructureDefinition/smart-imaging-study",)}
+_DOCUMENTATION = {
+    "ImagingStudy": "The studies of one patient over all facilities; a facility that did not answer is named in an "
+    "OperationOutcome entry. What consent withholds is left out, and nothing tells that it was.",
+    "Patient": "One person as the facilities that may be shown know them; found by one of their identifiers.",
+    "Endpoint": "Where the images of a facility are fetched (DICOMweb WADO-RS).",
+    "Organization": "The facilities of the exchange.",
+}
+
+
+def capability_statement(*, base: str, token_url: str) -> dict[str, Any]:
+    """The CapabilityStatement of this server at the FHIR base `base` (FHIR R4, SMART App Launch 2.2, SMART Imaging)."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "url": f"{base}/metadata",
+        "version": __version__,
+        "name": "ImagingExchangeGateway",
+        "title": "Imaging exchange gateway",
+        "status": "active",
+        "date": _CHANGED,
+        "kind": "instance",
+        "instantiates": [f"{_SMART_IMAGING}/CapabilityStatement/smart-imaging-server"],
+        "software": {"name": "Imaging exchange gateway", "version": __version__},
+        "implementation": {"description": "Federated patient imaging search", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": [FHIR_JSON, "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": "Searches by GET and by POST to _search. Every read and search needs a token.",
+                "security": _security(token_url),
+                "resource": [_resource(table) for table in (IMAGING_STUDY, PATIENT, ENDPOINT, ORGANIZATION)],
+            }
+        ],
+    }
+
+
+def _security(token_url: str) -> dict[str, Any]:
+    return {
+        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": "token", "valueUri": token_url}]}],
+        "service": [{"coding": [{"system": _SECURITY_SERVICES, "code": "SMART-on-FHIR"}], "text": "SMART on FHIR"}],
+        "description": "SMART Backend Services; the purpose of use is part of the token.",
+    }
+
+
+def _resource(table: SearchTable) -> dict[str, Any]:
+    resource: dict[str, Any] = {
+        "type": table.resource_type,
+        "documentation": _DOCUMENTATION[table.resource_type],
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "readHistory": False,
+    }
+    if table.resource_type in _PROFILES:
+        resource["supportedProfile"] = list(_PROFILES[table.resource_type])
+    if table.includes:
+        resource["searchInclude"] = list(table.includes)
+    resource["searchParam"] = list(_search_parameters(table.parameters))
+    return resource
+
+
+def _search_parameters(parameters: Iterable[SearchParameter]) -> Iterable[dict[str, str]]:
+    for parameter in parameters:
+        shown = {"name": parameter.name, "type": parameter.type, "documentation": parameter.documentation}
+        if parameter.definition:
+            shown["definition"] = parameter.definition
+        yield shown

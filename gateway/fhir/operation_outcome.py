@@ -1,0 +1,137 @@
+"""What does a refusal, a failure or a gap look like in FHIR? The one table of statuses and issue codes.
+
+Errors know nothing of HTTP; here each class has its status and `issue-type` (contract §8), and a class without a row
+of its own has its nearest ancestor's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.errors import (
+    AccessRefused,
+    AllFacilitiesFailed,
+    DeadlinePassed,
+    DependencyUnavailable,
+    ExpiredCursor,
+    GatewayError,
+    InvalidQuery,
+    LoadRefused,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotAuthenticated,
+    NotFound,
+    PayloadTooLarge,
+    ScopeMissing,
+    UnsupportedMediaType,
+    UnsupportedParameter,
+)
+
+Severity = Literal["fatal", "error", "warning", "information"]
+GapCode = Literal["timeout", "transient", "incomplete"]
+
+_MOST_DIAGNOSTICS = 300
+_MOST_PROBLEMS = 6
+"""With so many issues, each cut, the OperationOutcome of a refusal stays within 2 KB."""
+_GAPS: Mapping[str, str] = {
+    "timeout": "did not answer in time",
+    "transient": "could not answer",
+    "incomplete": "answered in part: some of its studies or their details are missing",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorAnswer:
+    """An error as a FHIR client is told it."""
+
+    status: int
+    outcome: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    status: int
+    issue: str
+    words: str | None = None
+    """Told in place of the error's own reason: where two refusals must look the same, and where the fault is ours."""
+    retry_after: int | None = None
+
+
+_ROWS: Mapping[type[BaseException], _Row] = {
+    InvalidQuery: _Row(400, "invalid"),
+    UnsupportedParameter: _Row(400, "not-supported"),
+    PayloadTooLarge: _Row(413, "too-long"),
+    NotAcceptable: _Row(406, "not-supported"),
+    UnsupportedMediaType: _Row(415, "not-supported"),
+    MethodNotAllowed: _Row(405, "not-supported"),
+    ExpiredCursor: _Row(410, "not-found", "this page link has run out: repeat the search"),
+    NotAuthenticated: _Row(401, "login"),
+    AccessRefused: _Row(403, "forbidden"),
+    NotFound: _Row(404, "not-found", "not found"),
+    LoadRefused: _Row(422, "business-rule"),
+    DeadlinePassed: _Row(503, "timeout", "the gateway ran out of time: try again", 1),
+    DependencyUnavailable: _Row(503, "transient", "the gateway can't answer at the moment: try again", 5),
+    AllFacilitiesFailed: _Row(503, "transient", None, 5),
+}
+
+
+def answer_for(exc: BaseException, *, reference: str = "") -> ErrorAnswer:
+    """The status, body and headers that tell `exc`: by its own class, or by its nearest ancestor's.
+
+    An error outside the table is a bug: 500 with `reference`, under which the log has it, and nothing else.
+    """
+    row = next((_ROWS[cls] for cls in type(exc).__mro__ if cls in _ROWS), None)
+    if row is None or not isinstance(exc, GatewayError):
+        words = f"an unexpected error; the log has it under {reference}" if reference else "an unexpected error"
+        return ErrorAnswer(status=500, outcome=outcome("error", "exception", words))
+    return ErrorAnswer(status=row.status, outcome=_outcome(*_issues(exc, row)), headers=_headers(exc, row))
+
+
+def outcome(severity: Severity, code: str, diagnostics: str) -> dict[str, Any]:
+    """An OperationOutcome with one issue."""
+    return _outcome(_issue(severity, code, diagnostics))
+
+
+def gap_outcome(facility_id: str, facility_name: str, code: GapCode) -> dict[str, Any]:
+    """The warning that names a facility whose part of the answer is missing (contract §6)."""
+    return outcome("warning", code, _gap(facility_id, facility_name, code))
+
+
+def _gap(facility_id: str, facility_name: str, code: str) -> str:
+    return f"{facility_id} ({facility_name}) {_GAPS[code]}"
+
+
+def _issues(exc: GatewayError, row: _Row) -> list[dict[str, Any]]:
+    if isinstance(exc, AllFacilitiesFailed) and exc.gaps:
+        return [_issue("error", code, _gap(facility, name, code)) for facility, name, code in exc.gaps]
+    if isinstance(exc, LoadRefused) and exc.problems:
+        return [_issue("error", row.issue, problem) for problem in exc.problems[:_MOST_PROBLEMS]]
+    expired = isinstance(exc, NotAuthenticated) and exc.expired
+    return [_issue("error", "expired" if expired else row.issue, row.words or exc.reason)]
+
+
+def _headers(exc: GatewayError, row: _Row) -> dict[str, str]:
+    if isinstance(exc, NotAuthenticated):
+        return {"WWW-Authenticate": _challenge("invalid_token" if exc.presented else "")}
+    if isinstance(exc, ScopeMissing):
+        return {"WWW-Authenticate": _challenge("insufficient_scope")}
+    if isinstance(exc, MethodNotAllowed):
+        return {"Allow": ", ".join(exc.allowed)}
+    return {"Retry-After": str(row.retry_after)} if row.retry_after else {}
+
+
+def _challenge(error: str) -> str:
+    # RFC 6750 §3: no error code where no token was sent.
+    return f'Bearer realm="fhir", error="{error}"' if error else 'Bearer realm="fhir"'
+
+
+def _outcome(*issues: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "OperationOutcome", "issue": list(issues)}
+
+
+def _issue(severity: Severity, code: str, diagnostics: str) -> dict[str, Any]:
+    issue = {"severity": severity, "code": code}
+    if diagnostics:
+        issue["diagnostics"] = diagnostics[:_MOST_DIAGNOSTICS]
+    return issue
