@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -73,8 +74,8 @@ class BackendServices:
             raise
         except DependencyUnavailable as exc:
             TOKENS.labels("unavailable").inc()
-            kind = Event.AUDIT_UNAVAILABLE if isinstance(exc, AuditUnavailable) else Event.DEPENDENCY_UNAVAILABLE
-            event(kind, request_id=asked.request_id, reason=exc.code)
+            if not isinstance(exc, AuditUnavailable):  # of which the audit log itself tells
+                event(Event.DEPENDENCY_UNAVAILABLE, request_id=asked.request_id, reason=exc.reason)
             raise
         TOKENS.labels("issued").inc()
         event(Event.TOKEN_ISSUED, client=verified.client.id, request_id=asked.request_id)
@@ -113,10 +114,9 @@ class BackendServices:
                 organization=client.organization,
                 network=asked.network,
             )
-        try:
+        # A refusal stands whether or not it could be stored; the audit log tells where it could not.
+        with suppress(AuditUnavailable):
             self._audit.record([_record(asked, "token-refused", "refused", who, now, reason=exc.reason)])
-        except AuditUnavailable as unavailable:
-            event(Event.AUDIT_UNAVAILABLE, request_id=asked.request_id, reason=unavailable.code)
 
 
 def _granted(scope: str | None, client: Client) -> tuple[str, ...]:
