@@ -1,0 +1,106 @@
+"""An ImagingStudy as FHIR R4 and SMART Imaging Access write it (standards: FHIR R4 ImagingStudy, DICOM tag mapping)."""
+
+from functools import lru_cache
+from typing import Any
+
+from gateway.fhir.meta import meta_of
+from gateway.imaging.body_sites import body_site_of
+from gateway.imaging.coding_schemes import SNOMED_CT
+from gateway.imaging.modalities import modality_codings
+from gateway.imaging.study import Series, Study
+from gateway.model import Coding, FacilityID, Identifier, PatientID
+
+PROFILE = "http://fhir.org/argonaut/smart-imaging/StructureDefinition/smart-imaging-study"
+
+_ACCESSION = {
+    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN", "display": "Accession ID"}]
+}
+_LATERALITY = {
+    "L": {"system": SNOMED_CT, "code": "7771000", "display": "Left"},
+    "R": {"system": SNOMED_CT, "code": "24028007", "display": "Right"},
+}
+
+Resource = dict[str, Any]
+
+
+def to_imaging_study(study: Study, patient: PatientID, fhir_base: str, *, with_series: bool = True) -> Resource:
+    """The R4 ImagingStudy of `patient` that `study` is. Parts of it are shared between resources: don't change them.
+
+    Its `meta.source` is the facility it is from, or the gateway where it is from several. Where the sources are known
+    to hold different series, each series names its holders, which overrides `endpoint` (FHIR R4 ImagingStudy notes).
+    """
+    facilities = study.facilities
+    source = f"{fhir_base}/Organization/{facilities[0]}" if len(facilities) == 1 else fhir_base
+    resource: Resource = {
+        "resourceType": "ImagingStudy",
+        "id": study.id,
+        "meta": meta_of(study.last_updated, source, PROFILE),
+        "identifier": [
+            {"system": "urn:dicom:uid", "value": f"urn:oid:{study.uid}"},
+            *[_accession(accession) for accession in study.accessions],
+        ],
+        "status": study.availability,
+        "modality": [_coding(modality) for modality in modality_codings(study.modalities)],
+        "subject": {"reference": f"Patient/{patient}"},
+    }
+    if study.started:
+        resource["started"] = study.started.text
+    if study.referrer:
+        resource["referrer"] = {"display": study.referrer}
+    resource["endpoint"] = [_endpoint(facility) for facility in facilities]
+    if study.number_of_series is not None:
+        resource["numberOfSeries"] = study.number_of_series
+    if study.number_of_instances is not None:
+        resource["numberOfInstances"] = study.number_of_instances
+    if study.procedure_codes:
+        resource["procedureCode"] = [{"coding": [_coding(code)]} for code in study.procedure_codes]
+    if study.description:
+        resource["description"] = study.description
+    if with_series and study.series:
+        resource["series"] = _all_series(study)
+    return resource
+
+
+def _all_series(study: Study) -> list[Resource]:
+    series = [_series(one) for one in study.series or ()]
+    if len(set(study.series_holders)) > 1:
+        for one, holders in zip(series, study.series_holders, strict=True):
+            one["endpoint"] = [_endpoint(facility) for facility in holders]
+    return series
+
+
+def _series(series: Series) -> Resource:
+    resource: Resource = {"uid": series.uid}
+    if series.number is not None:
+        resource["number"] = series.number
+    resource["modality"] = _coding(modality_codings((series.modality,) if series.modality else ())[0])
+    if series.description:
+        resource["description"] = series.description
+    if series.instances is not None:
+        resource["numberOfInstances"] = series.instances
+    if series.body_part:
+        resource["bodySite"] = _coding(body_site_of(series.body_part))
+    if series.laterality in _LATERALITY:
+        resource["laterality"] = _LATERALITY[series.laterality]
+    if series.started:
+        resource["started"] = series.started.text
+    return resource
+
+
+@lru_cache(maxsize=4096)
+def _coding(coding: Coding) -> Resource:
+    resource = {"system": coding.system, "code": coding.code, "display": coding.display}
+    return {name: value for name, value in resource.items() if value}
+
+
+@lru_cache(maxsize=4096)
+def _endpoint(facility: FacilityID) -> Resource:
+    return {"reference": f"Endpoint/{facility}"}
+
+
+def _accession(accession: Identifier) -> Resource:
+    resource: Resource = {"type": _ACCESSION}
+    if accession.system:
+        resource["system"] = accession.system
+    resource["value"] = accession.value
+    return resource

@@ -1,0 +1,125 @@
+"""Which sources tell of the same study, and what do the permitted ones together tell?
+
+Nothing here depends on the order in which sources come. Where they disagree, the source that holds most of the study
+is believed before the others: it is the likeliest to have made it, and what it leaves open the next one tells.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.imaging.study import Series, SourceFacts, SourceStudy, Started, Study
+from gateway.model import Coding, FacilityID, StudyUID
+
+Source = tuple[SourceStudy, SourceFacts]
+
+
+def group_duplicates(studies: Iterable[SourceStudy]) -> list[tuple[SourceStudy, ...]]:
+    """The sources of each study, by Study Instance UID in the order it first appears; inside a group in source order.
+
+    What one facility says twice about a study of the same record is kept once, the fuller of the two.
+    """
+    groups: dict[StudyUID, dict[tuple[FacilityID, int], SourceStudy]] = {}
+    for study in studies:
+        sources = groups.setdefault(study.uid, {})
+        place = (study.facility, study.record_id)
+        other = sources.get(place)
+        sources[place] = study if other is None or other == study else max(other, study, key=_fullness)
+    return [tuple([sources[place] for place in sorted(sources)]) for sources in groups.values()]
+
+
+def _fullness(study: SourceStudy) -> tuple[Any, ...]:
+    return study.number_of_instances or 0, study.number_of_series or 0, len(study.series or ()), repr(study)
+
+
+def combine(study_id: str, sources: Sequence[Source]) -> Study:
+    """The one study that `sources` tell of: only those the caller may see, at least one, all of the same UID.
+
+    `started` is the most exact one told. Modalities, accession numbers, procedure codes and series are those of all
+    sources together, each once; of a series that several hold, the copy with most instances is told. Counts are those
+    of the union, or what a source says where that is more, since then its series were not all told. `last_updated` is
+    cut to milliseconds, as FHIR instants are given out, so that `gt` of it doesn't find the same study again.
+    """
+    facts: dict[tuple[FacilityID, int], list[SourceFacts]] = {}
+    for source, fact in sources:
+        facts.setdefault((source.facility, source.record_id), []).append(fact)
+    (held,) = group_duplicates(source for source, _ in sources)
+    told = sorted(held, key=_rank)
+    series, holders = _series_of(told)
+    return Study(
+        id=study_id,
+        uid=held[0].uid,
+        sources=held,
+        started=_started(told),
+        modalities=tuple(sorted({modality for source in told for modality in source.modalities})),
+        description=next((source.description for source in told if source.description), None),
+        accessions=tuple(
+            sorted({source.accession for source in told if source.accession}, key=lambda one: (one.system, one.value))
+        ),
+        referrer=next((source.referrer for source in told if source.referrer), None),
+        procedure_codes=_procedure_codes(told),
+        availability="available" if any(source.availability == "available" for source in told) else "unknown",
+        number_of_series=max([*_told(told, "number_of_series"), *([len(series)] if series else [])], default=None),
+        number_of_instances=_number_of_instances(told, series),
+        series=series or None,
+        series_holders=holders,
+        last_updated=_last_updated(fact for several in facts.values() for fact in several),
+    )
+
+
+def _rank(source: SourceStudy) -> tuple[int, int, FacilityID, int]:
+    return -(source.number_of_instances or 0), -(source.number_of_series or 0), source.facility, source.record_id
+
+
+def _started(told: Sequence[SourceStudy]) -> Started | None:
+    found = [source.started for source in told if source.started]
+    return min(found, key=_width, default=None)
+
+
+def _width(started: Started) -> timedelta:
+    return started.moment.end - started.moment.start
+
+
+def _procedure_codes(told: Sequence[SourceStudy]) -> tuple[Coding, ...]:
+    found: dict[tuple[str, str], Coding] = {}
+    for source in told:
+        for coding in source.procedure_codes:
+            found.setdefault((coding.system, coding.code), coding)
+    return tuple(found.values())
+
+
+def _series_of(told: Sequence[SourceStudy]) -> tuple[tuple[Series, ...], tuple[tuple[FacilityID, ...], ...]]:
+    """Each series once, by number and UID, and beside it the facilities that hold it."""
+    fullest: dict[str, Series] = {}
+    holders: dict[str, set[FacilityID]] = {}
+    for source in told:
+        for series in source.series or ():
+            known = fullest.get(series.uid)
+            if known is None or (series.instances or 0) > (known.instances or 0):
+                fullest[series.uid] = series
+            holders.setdefault(series.uid, set()).add(source.facility)
+    ordered = sorted(fullest.values(), key=_place)
+    return tuple(ordered), tuple([tuple(sorted(holders[series.uid])) for series in ordered])
+
+
+def _place(series: Series) -> tuple[bool, int, str]:
+    return series.number is None, series.number or 0, series.uid
+
+
+def _told(told: Sequence[SourceStudy], count: str) -> list[int]:
+    return [number for source in told if (number := getattr(source, count)) is not None]
+
+
+def _number_of_instances(told: Sequence[SourceStudy], series: Sequence[Series]) -> int | None:
+    """Without any source's own word, only a sum over series that all have their count is a count."""
+    counts = _told(told, "number_of_instances")
+    known = [one.instances for one in series if one.instances is not None]
+    if known and (counts or len(known) == len(series)):
+        counts.append(sum(known))
+    return max(counts, default=None)
+
+
+def _last_updated(facts: Iterable[SourceFacts]) -> datetime:
+    times = (time for fact in facts for time in (fact.first_seen, fact.linked_at, fact.opened_at) if time)
+    latest = max(times).astimezone(UTC)
+    return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
