@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gateway.model import Demographics
+from gateway.model import Demographics, Identifier
 
 _BETWEEN_NAMES = re.compile(r"[\s\-\u2010-\u2015.,/]+")
 
@@ -27,6 +27,15 @@ def demographics_of(patient: Mapping[str, Any]) -> Demographics:
     return Demographics(
         family=tuple(families), given=tuple(given), birth_date=patient.get("birthDate"), sex=patient.get("gender")
     )
+
+
+def identifiers_of(patient: Mapping[str, Any]) -> tuple[Identifier, ...]:
+    """Every identifier of a Patient that can be looked up as `system|value` (FHIR R4 search §token), each once.
+
+    White space around a value is no part of it.
+    """
+    stated = ((one.get("system"), (one.get("value") or "").strip()) for one in patient.get("identifier") or ())
+    return tuple(dict.fromkeys(Identifier(system, value) for system, value in stated if system and value))
 
 
 @lru_cache(maxsize=4096)

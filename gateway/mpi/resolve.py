@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Select, bindparam, func, select
+from sqlalchemy import Engine, Row, Select, bindparam, func, select
 
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading
@@ -17,12 +17,12 @@ from gateway.mpi.demographics import demographics_of
 from gateway.mpi.sealed import identifier_key, open_patient, source_identifier
 from gateway.mpi.tables import person, record, record_identifier
 
-Row = tuple[int, bytes, str, bytes, str, datetime, datetime]
+LiveRecord = Row[int, bytes, str, bytes, str, datetime, datetime]
 
 _PERSON_ID = re.compile(r"[0-9a-f-]{36}")
 
 
-def _live_records() -> Select[Row]:
+def _live_records() -> Select[int, bytes, str, bytes, str, datetime, datetime]:
     columns = record.c
     return (
         select(
@@ -79,7 +79,7 @@ class PatientIndex:
         rows = self._find(PatientRef(id=patient.id))
         return {row[0]: open_patient(self._keys, row[1], row[3]) for row in rows}
 
-    def _find(self, ref: PatientRef) -> Sequence[Row]:
+    def _find(self, ref: PatientRef) -> Sequence[LiveRecord]:
         if ref.identifier is not None:
             statement = _BY_IDENTIFIER
             parameters: dict[str, object] = {"key": identifier_key(self._keys, ref.identifier)}
@@ -88,9 +88,9 @@ class PatientIndex:
         else:
             return ()
         with reading(self._engine) as connection:
-            return connection.execute(statement, parameters).tuples().all()
+            return connection.execute(statement, parameters).all()
 
-    def _source_record(self, row: Row) -> SourceRecord:
+    def _source_record(self, row: LiveRecord) -> SourceRecord:
         record_id, source, system, sealed, _, linked_at, updated_at = row
         patient = open_patient(self._keys, source, sealed)
         return SourceRecord(

@@ -1,0 +1,128 @@
+"""Reading one FHIR R4 Patient that a domain sends: a source record, or refused with the element and the reason.
+
+`fhir.resources` (R4B, whose Patient is R4's) checks the structure; what it lets pass, and what the exchange needs
+beyond FHIR, is checked here. A refusal never quotes a value: it may be a patient's.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fhir.resources.R4B.patient import Patient
+from pydantic import ValidationError
+
+from gateway.errors import LoadRefused
+from gateway.model import Demographics, Identifier
+from gateway.mpi.demographics import demographics_of, identifiers_of
+
+GENDERS = frozenset(("male", "female", "other", "unknown"))
+"""http://hl7.org/fhir/administrative-gender, a required binding."""
+_MOST_PROBLEMS = 5
+_ELEMENT = re.compile(r"_?[A-Za-z][A-Za-z0-9]{0,40}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_REASONS = {
+    "missing": "required",
+    "extra_forbidden": "not an element of a FHIR R4 Patient",
+    "string_type": "not a string",
+    "string_pattern_mismatch": "empty, or with characters that are not allowed here",
+    "string_too_short": "empty",
+    "list_type": "not a list of the elements that belong here",
+    "model_type": "not an object",
+    "bool_type": "not true or false",
+    "bool_parsing": "not true or false",
+    "int_type": "not a whole number",
+    "int_parsing": "not a whole number",
+    "url_parsing": "not a URL",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientRecord:
+    """A Patient as one domain sent it."""
+
+    source: Identifier
+    """What the record is known by in its domain."""
+    identifiers: tuple[Identifier, ...]
+    """All of them, the source identifier too, each once."""
+    demographics: Demographics
+    active: bool
+    content: bytes
+    """The Patient as canonical JSON: equal Patients give equal bytes."""
+
+
+def read_patient(resource: Mapping[str, Any], domains: frozenset[str]) -> PatientRecord:
+    """The source record that `resource` states; `domains` are the facilities' identifier systems.
+
+    A value is taken without the white space around it. Raises LoadRefused with every problem found, up to five.
+    """
+    if resource.get("resourceType") != "Patient":
+        raise LoadRefused(["resourceType: not Patient"])
+    problems = list(_structural_problems(resource))
+    if not problems:
+        problems = [*_semantic_problems(resource)]
+    if not problems:
+        sources = {one for one in identifiers_of(resource) if one.system in domains}
+        if len(sources) == 1:
+            return _record(resource, sources.pop())
+        problems = [_SOURCES_NEEDED[bool(sources)]]
+    raise LoadRefused(problems[:_MOST_PROBLEMS])
+
+
+_SOURCES_NEEDED = {
+    False: "Patient.identifier: none is in the identifier_system of a registered facility",
+    True: "Patient.identifier: more than one is in the identifier_system of a registered facility",
+}
+
+
+def _record(resource: Mapping[str, Any], source: Identifier) -> PatientRecord:
+    return PatientRecord(
+        source=source,
+        identifiers=identifiers_of(resource),
+        demographics=demographics_of(resource),
+        active=resource.get("active", True) is not False,
+        content=orjson.dumps(resource, option=orjson.OPT_SORT_KEYS),
+    )
+
+
+def _structural_problems(resource: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        Patient.model_validate(resource)
+    except ValidationError as exc:
+        for error in exc.errors(include_url=False, include_input=False):
+            yield _in_our_words(error["loc"], error["type"])
+    except RecursionError:
+        yield "Patient: nested too deeply"
+
+
+def _in_our_words(place: Sequence[str | int], kind: str) -> str:
+    reason = "not a date" if place == ("birthDate",) else _REASONS.get(kind, "not valid in FHIR R4")
+    return f"{_path(place)}: {reason}"
+
+
+def _path(place: Iterable[str | int]) -> str:
+    path = "Patient"
+    for step in place:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            # A name that FHIR can't have is the file's own text, and is not repeated.
+            path += f".{step}" if _ELEMENT.fullmatch(step) else ".(an unknown name)"
+    return path
+
+
+def _semantic_problems(resource: Mapping[str, Any]) -> Iterator[str]:
+    if not isinstance(resource.get("active", True), bool):
+        yield "Patient.active: not true or false"
+    if resource.get("gender") not in (None, *GENDERS):
+        yield "Patient.gender: not one of male, female, other, unknown"
+    for number, identifier in enumerate(resource.get("identifier") or ()):
+        for element in ("system", "value"):
+            text = identifier.get(element)
+            if text is not None and (not text.strip() or _CONTROL.search(text)):
+                yield f"Patient.identifier[{number}].{element}: empty, or holds control characters"
+    for number, name in enumerate(resource.get("name") or ()):
+        texts = [name.get("family"), *(name.get("given") or ())]
+        if any(text and _CONTROL.search(text) for text in texts):
+            yield f"Patient.name[{number}]: holds control characters"

@@ -1,0 +1,202 @@
+"""Makes the links in the database those the rule demands, with their reasons and history."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+
+from gateway.db.crypto import KeyRing
+from gateway.model import PatientID
+from gateway.mpi.demographics import comparable, demographics_of, identifiers_of
+from gateway.mpi.links import ALGORITHM, MOST_CARRIERS, Candidate, Conflict, Move, Neighbourhood, Plan, plan_links
+from gateway.mpi.sealed import identifier_key, open_patient
+from gateway.mpi.store import new_person_id
+from gateway.mpi.tables import conflict, link_event, person, record, record_identifier
+
+RecordRow = Row[int, bytes, bytes, str, bool, datetime]
+RecordRows = Select[int, bytes, bytes, str, bool, datetime]
+
+_MOST_PARAMETERS = 500
+_CARRIERS = (
+    select(record_identifier.c.record_id)
+    .where(record_identifier.c.identifier_key == bindparam("key"))
+    .limit(MOST_CARRIERS + 2)
+)
+_ROWS: RecordRows = select(
+    *(record.c.record_id, record.c.identifier_key, record.c.content),
+    *(record.c.person_id, record.c.active, person.c.created_at),
+).join(person, person.c.id == record.c.person_id)
+_BY_RECORD = _ROWS.where(record.c.record_id.in_(bindparam("wanted", expanding=True)))
+_BY_PERSON = _ROWS.where(record.c.person_id.in_(bindparam("wanted", expanding=True)))
+_CONFLICTS = select(conflict.c.identifier_key, conflict.c.persons, conflict.c.closed_at).where(
+    conflict.c.identifier_key.in_(bindparam("wanted", expanding=True))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relinked:
+    """What linking changed."""
+
+    moves: tuple[Move, ...] = ()
+    retired: tuple[PatientID, ...] = ()
+    alerts: tuple[Conflict, ...] = ()
+    """Conflicts that are new, or have more persons in them than before."""
+
+
+class Linker:
+    """Linking, inside one transaction of `index_writing`."""
+
+    def __init__(self, connection: Connection, keys: KeyRing, strong_systems: frozenset[str], who: str) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._strong_systems = strong_systems
+        self._who = who
+
+    def link(
+        self, person_id: PatientID, now: datetime, *, lost: Iterable[bytes] = (), fresh: int | None = None
+    ) -> Relinked:
+        """All records that may belong together with those of `person_id` are linked as the rule demands.
+
+        `lost` are keys of identifiers that one of its records no longer has; `fresh` is a record just added.
+        """
+        around, looked_at = self._neighbourhood(person_id, lost, fresh)
+        plan = plan_links(around, new_person_id)
+        self._store_persons(plan, now)
+        self._store_moves(plan.moves, now)
+        self._retire(plan, {one.person_id for one in around.candidates if one.fresh}, now)
+        alerts = self._store_conflicts(plan, looked_at, now)
+        return Relinked(moves=plan.moves, retired=tuple(plan.retired), alerts=alerts)
+
+    def find_live_persons(self, after: str, most: int) -> Sequence[PatientID]:
+        """Up to `most` persons who are not retired, in id order, from the first one after `after`."""
+        statement = select(person.c.id).where(person.c.retired_at.is_(None), person.c.id > after)
+        found = self._connection.execute(statement.order_by(person.c.id).limit(most)).scalars()
+        return [PatientID(one) for one in found]
+
+    def _neighbourhood(
+        self, person_id: PatientID, lost: Iterable[bytes], fresh: int | None
+    ) -> tuple[Neighbourhood, frozenset[bytes]]:
+        # Grows until it is closed: every record of each person in it, every carrier of each strong identifier in it.
+        found: dict[int, Candidate] = {}
+        born: dict[PatientID, datetime] = {}
+        overused: set[bytes] = set()
+        new_keys, seen_keys = set(lost), set[bytes]()
+        new_persons, seen_persons = {person_id}, set[PatientID]()
+        while new_keys or new_persons:
+            carriers = self._carriers(new_keys, overused) - found.keys()
+            rows = [*self._rows(_BY_PERSON, sorted(new_persons)), *self._rows(_BY_RECORD, sorted(carriers))]
+            seen_keys |= new_keys
+            seen_persons |= new_persons
+            for row in rows:
+                one = self._candidate(row, fresh)
+                found[one.record_id] = one
+                born[one.person_id] = row[5]
+            new_persons = {one.person_id for one in found.values()} - seen_persons
+            new_keys = {key for one in found.values() if one.active for key in one.strong} - seen_keys
+        around = Neighbourhood(
+            candidates=tuple(found[record_id] for record_id in sorted(found)),
+            born=born,
+            overused={key: one.strong[key] for one in found.values() for key in one.strong if key in overused},
+        )
+        return around, frozenset(seen_keys - overused)
+
+    def _carriers(self, keys: Iterable[bytes], overused: set[bytes]) -> set[int]:
+        records: set[int] = set()
+        for key in sorted(keys):
+            carriers = self._connection.execute(_CARRIERS, {"key": key}).scalars().all()
+            if len(carriers) > MOST_CARRIERS:
+                overused.add(key)
+            # The first carrier too many takes the identifier's word away: all of them are judged again without it.
+            # After that there is nothing to judge, and there may be very many of them.
+            if len(carriers) <= MOST_CARRIERS + 1:
+                records.update(carriers)
+        return records
+
+    def _rows(self, statement: RecordRows, wanted: Sequence[int] | Sequence[str]) -> Iterator[RecordRow]:
+        for start in range(0, len(wanted), _MOST_PARAMETERS):
+            part = wanted[start : start + _MOST_PARAMETERS]
+            yield from self._connection.execute(statement, {"wanted": part})
+
+    def _candidate(self, row: RecordRow, fresh: int | None) -> Candidate:
+        record_id, source, sealed, person_id, active, _ = row
+        patient = open_patient(self._keys, source, sealed)
+        return Candidate(
+            record_id=record_id,
+            person_id=PatientID(person_id),
+            active=active,
+            strong={
+                identifier_key(self._keys, identifier): identifier.system
+                for identifier in identifiers_of(patient)
+                if identifier.system in self._strong_systems
+            },
+            names=comparable(demographics_of(patient)),
+            fresh=record_id == fresh,
+        )
+
+    def _store_persons(self, plan: Plan, now: datetime) -> None:
+        if plan.new_persons:
+            self._connection.execute(insert(person), [{"id": one, "created_at": now} for one in plan.new_persons])
+
+    def _store_moves(self, moves: Sequence[Move], now: datetime) -> None:
+        for move in moves:
+            if move.action != "new-person":
+                self._connection.execute(
+                    update(record).where(record.c.record_id == move.record_id),
+                    {"person_id": move.person_id, "linked_at": now},
+                )
+        events = [
+            {
+                "record_id": move.record_id,
+                "person_id": move.person_id,
+                "previous_person_id": move.previous,
+                "action": move.action,
+                "reason": orjson.dumps(asdict(move.reason)).decode(),
+                "algorithm": ALGORITHM,
+                "who": self._who,
+                "at": now,
+            }
+            for move in moves
+        ]
+        if events:
+            self._connection.execute(insert(link_event), events)
+
+    def _retire(self, plan: Plan, fresh: set[PatientID], now: datetime) -> None:
+        for retired, survivor in plan.retired.items():
+            if retired in fresh:
+                # Made a moment ago for a record that turned out to be somebody's: nobody has seen this id.
+                self._connection.execute(delete(person).where(person.c.id == retired))
+                continue
+            self._connection.execute(update(person).where(person.c.survivor_id == retired), {"survivor_id": survivor})
+            self._connection.execute(
+                update(person).where(person.c.id == retired), {"survivor_id": survivor, "retired_at": now}
+            )
+
+    def _store_conflicts(self, plan: Plan, judged: frozenset[bytes], now: datetime) -> tuple[Conflict, ...]:
+        wanted = sorted(judged | plan.conflicts.keys())
+        known: dict[bytes, tuple[int, datetime | None]] = {}
+        for start in range(0, len(wanted), _MOST_PARAMETERS):
+            part = wanted[start : start + _MOST_PARAMETERS]
+            for key, persons, closed_at in self._connection.execute(_CONFLICTS, {"wanted": part}):
+                known[bytes(key)] = (persons, closed_at)
+        alerts = []
+        for key, found in plan.conflicts.items():
+            persons, closed_at = known.get(key, (0, None))
+            if found.persons > persons or closed_at is not None:
+                alerts.append(found)
+            if key not in known:
+                self._open_conflict(key, found, now)
+            elif (found.persons, None) != known[key]:
+                self._update_conflict(key, persons=found.persons, reason=found.reason, closed_at=None)
+        for key, (_, closed_at) in known.items():
+            if key not in plan.conflicts and closed_at is None:
+                self._update_conflict(key, closed_at=now)
+        return tuple(alerts)
+
+    def _open_conflict(self, key: bytes, found: Conflict, now: datetime) -> None:
+        values = {"identifier_key": key, "system": found.system, "reason": found.reason, "persons": found.persons}
+        self._connection.execute(insert(conflict), {**values, "noticed_at": now})
+
+    def _update_conflict(self, key: bytes, **values: object) -> None:
+        self._connection.execute(update(conflict).where(conflict.c.identifier_key == key), values)

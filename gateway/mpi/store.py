@@ -1,0 +1,126 @@
+"""Source records in the database, read and written inside one transaction that no other writer works beside."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, text, update
+
+from gateway.db.crypto import KeyRing
+from gateway.db.session import writing
+from gateway.model import PatientID
+from gateway.mpi.fhir_patient import PatientRecord
+from gateway.mpi.sealed import content_key, identifier_key, seal_patient, source_key
+from gateway.mpi.tables import person, record, record_identifier
+
+_WRITER_LOCK = 0x6D70692D77726974
+_STORED = select(record.c.record_id, record.c.content_key, record.c.person_id, record.c.active).where(
+    record.c.identifier_key == bindparam("key")
+)
+_IDENTIFIER_KEYS = select(record_identifier.c.identifier_key).where(
+    record_identifier.c.record_id == bindparam("record")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A source record as it is stored, without its content."""
+
+    record_id: int
+    content_key: bytes
+    person_id: PatientID
+    active: bool
+
+
+@contextmanager
+def index_writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction on the index: all of it is stored when this ends, or nothing. Raises DependencyUnavailable.
+
+    Writers of the index take turns, in all processes: two feeds at once can't make two persons of one.
+    """
+    with writing(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
+        yield connection
+
+
+def new_person_id() -> PatientID:
+    """A random id: nothing can be read from it."""
+    return PatientID(str(uuid.uuid4()))
+
+
+class RecordStore:
+    """The source records, inside one transaction of `index_writing`."""
+
+    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def find(self, patient: PatientRecord) -> StoredRecord | None:
+        """The stored record of the same source identifier."""
+        row = self._connection.execute(_STORED, {"key": source_key(self._keys, patient.source)}).one_or_none()
+        if row is None:
+            return None
+        return StoredRecord(
+            record_id=row.record_id, content_key=row.content_key, person_id=PatientID(row.person_id), active=row.active
+        )
+
+    def content_key(self, patient: PatientRecord) -> bytes:
+        """What tells this content of the record from any other."""
+        return content_key(self._keys, source_key(self._keys, patient.source), patient.content)
+
+    def add(self, patient: PatientRecord, now: datetime) -> StoredRecord:
+        """The record is stored, with a person of its own that linking keeps or drops."""
+        owner = new_person_id()
+        self._add_person(owner, now)
+        source = source_key(self._keys, patient.source)
+        content = self.content_key(patient)
+        values: dict[str, object] = {
+            "identifier_key": source,
+            "system": patient.source.system,
+            "content": seal_patient(self._keys, source, patient.content),
+            "content_key": content,
+            "person_id": owner,
+            "linked_at": now,
+            "updated_at": now,
+            "active": patient.active,
+        }
+        record_id: int = self._connection.execute(insert(record).returning(record.c.record_id), values).scalar_one()
+        self._add_identifiers(record_id, {identifier_key(self._keys, one) for one in patient.identifiers})
+        return StoredRecord(record_id=record_id, content_key=content, person_id=owner, active=patient.active)
+
+    def replace(self, stored: StoredRecord, patient: PatientRecord, now: datetime) -> frozenset[bytes]:
+        """The record says what `patient` says, its link is as it was; the keys of identifiers it no longer has."""
+        source = source_key(self._keys, patient.source)
+        self._connection.execute(
+            update(record).where(record.c.record_id == stored.record_id),
+            {
+                "content": seal_patient(self._keys, source, patient.content),
+                "content_key": self.content_key(patient),
+                "updated_at": now,
+                "active": patient.active,
+            },
+        )
+        before = set(self._identifier_keys(stored.record_id))
+        after = {identifier_key(self._keys, one) for one in patient.identifiers}
+        if gone := before - after:
+            self._connection.execute(
+                delete(record_identifier).where(
+                    record_identifier.c.record_id == stored.record_id, record_identifier.c.identifier_key.in_(gone)
+                )
+            )
+        self._add_identifiers(stored.record_id, after - before)
+        return frozenset(before - after)
+
+    def _add_person(self, person_id: PatientID, now: datetime) -> None:
+        self._connection.execute(insert(person), {"id": person_id, "created_at": now})
+
+    def _identifier_keys(self, record_id: int) -> Iterable[bytes]:
+        return self._connection.execute(_IDENTIFIER_KEYS, {"record": record_id}).scalars()
+
+    def _add_identifiers(self, record_id: int, keys: Iterable[bytes]) -> None:
+        rows = [{"record_id": record_id, "identifier_key": key} for key in sorted(keys)]
+        if rows:
+            self._connection.execute(insert(record_identifier), rows)

@@ -1,0 +1,124 @@
+"""Patients and an index to put them in, for tests of who is who."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+
+from gateway.audit.record import AuditRecord
+from gateway.db.crypto import KeyRing
+from gateway.model import Identifier, PatientID, PatientIdentity, PatientRef
+from gateway.mpi.feed import PatientFeed
+from gateway.mpi.fhir_patient import PatientRecord, read_patient
+from gateway.mpi.resolve import PatientIndex
+
+NORTH = "urn:oid:1.2.36.1.10"
+SOUTH = "urn:oid:1.2.36.1.20"
+EAST = "urn:oid:1.2.36.1.30"
+DOMAINS = frozenset((NORTH, SOUTH, EAST))
+NATIONAL = "http://example.org/national-id"
+INSURANCE = "http://example.org/insurance"
+STRONG = frozenset((NATIONAL,))
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+def a_patient(
+    value: str = "N-1",
+    *,
+    system: str = NORTH,
+    family: str | None = "Rivera",
+    given: Sequence[str] = ("Ana",),
+    birth_date: str | None = "1980-02-03",
+    national: Sequence[str] | str = (),
+    active: bool | None = None,
+    **elements: Any,
+) -> dict[str, Any]:
+    """A FHIR Patient of one domain, with any number of national ids."""
+    nationals = [national] if isinstance(national, str) else national
+    patient: dict[str, Any] = {
+        "resourceType": "Patient",
+        "identifier": [
+            {"system": system, "value": value},
+            *({"system": NATIONAL, "value": one} for one in nationals),
+        ],
+        "gender": "female",
+    }
+    if family or given:
+        patient["name"] = [{**({"family": family} if family else {}), **({"given": list(given)} if given else {})}]
+    if birth_date:
+        patient["birthDate"] = birth_date
+    if active is not None:
+        patient["active"] = active
+    return {**patient, **elements}
+
+
+def a_record(*args: Any, **kwargs: Any) -> PatientRecord:
+    """`a_patient`, read."""
+    return read_patient(a_patient(*args, **kwargs), DOMAINS)
+
+
+class AuditList:
+    """An AuditLog that keeps its records in a list."""
+
+    def __init__(self) -> None:
+        self.records: list[AuditRecord] = []
+
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        """They are in the list."""
+        self.records.extend(records)
+
+
+class Index:
+    """An index in a database, with both its doors."""
+
+    def __init__(self, engine: Engine, keys: KeyRing, strong: frozenset[str] = STRONG) -> None:
+        self.engine = engine
+        self.keys = keys
+        self.audit = AuditList()
+        self.feed = PatientFeed(engine, keys, self.audit, strong_systems=strong, who="test")
+        self.patients = PatientIndex(engine, keys)
+
+    def save(self, *patients: Mapping[str, Any], now: datetime = NOW) -> list[str]:
+        """`patients` are stored, each in a transaction of its own; what became of each."""
+        return [str(self.feed.save([read_patient(patient, DOMAINS)], now)[0]) for patient in patients]
+
+    def find(self, system: str, value: str) -> PatientIdentity | None:
+        """The person with that identifier."""
+        return self.patients.resolve(PatientRef(identifier=Identifier(system, value)))
+
+    def read(self, person_id: str) -> PatientIdentity | None:
+        """The person with that id."""
+        return self.patients.resolve(PatientRef(id=PatientID(person_id)))
+
+    def person(self, value: str, system: str = NORTH) -> str:
+        """The id of the person with that identifier, who must be there."""
+        found = self.find(system, value)
+        assert found is not None, f"nobody is {value}"
+        return found.id
+
+    def partition(self, values: Iterable[str], system: str = NORTH) -> set[frozenset[str]]:
+        """Which of the records belong together."""
+        persons: dict[str, set[str]] = {}
+        for value in values:
+            persons.setdefault(self.person(value, system), set()).add(value)
+        return {frozenset(group) for group in persons.values()}
+
+
+class StatementCount:
+    """Counts the SQL statements that `engine` runs between entering and leaving."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.statements: list[str] = []
+
+    def _note(self, _connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            self.statements.append(statement)
+
+    def __enter__(self) -> "StatementCount":
+        event.listen(self._engine, "before_cursor_execute", self._note)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        event.remove(self._engine, "before_cursor_execute", self._note)
