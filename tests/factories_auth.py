@@ -32,9 +32,13 @@ SCOPES = ("system/ImagingStudy.rs", "system/Patient.rs")
 ClientKeyPair = RSAKey | ECKey
 
 
-@cache
 def a_client_key(algorithm: str = "ES384", kid: str = "key-1") -> ClientKeyPair:
     """A private key that can sign `algorithm`, the same one whenever it is asked for by the same name."""
+    return _made_key(algorithm, kid)
+
+
+@cache
+def _made_key(algorithm: str, kid: str) -> ClientKeyPair:
     parameters = {"kid": kid, "use": "sig", "alg": algorithm}
     if algorithm.startswith("RS"):
         return RSAKey.generate_key(2048, parameters)
@@ -102,8 +106,10 @@ def a_token_form(assertion: str | None = None, **changes: Any) -> dict[str, str]
     return {name: value for name, value in form.items() if value is not None}
 
 
-def access_token_claims(base_url: str = BASE_URL, **claims: Any) -> dict[str, Any]:
-    """The claims of an access token of the client `ehr` for TREAT; a change to None leaves a claim out."""
+def access_token_claims(
+    base_url: str = BASE_URL, *, purposes: Sequence[str] = ("TREAT",), b2b: Any = None, **claims: Any
+) -> dict[str, Any]:
+    """The claims of an access token of the client `ehr` for `purposes`; a change to None leaves a claim out."""
     now = int(time.time())
     body = {
         "iss": base_url,
@@ -115,15 +121,19 @@ def access_token_claims(base_url: str = BASE_URL, **claims: Any) -> dict[str, An
         "exp": now + 300,
         "scope": " ".join(SCOPES),
         "extensions": {
-            "ihe_iua": {"purpose_of_use": [{"system": SYSTEM, "code": "TREAT"}]},
-            "hl7-b2b": {"version": "1", "organization_id": "north"},
+            "ihe_iua": {"purpose_of_use": [{"system": SYSTEM, "code": code} for code in purposes]},
+            "hl7-b2b": {"version": "1", "organization_id": "north"} if b2b is None else b2b,
         },
     } | claims
     return {name: value for name, value in body.items() if value is not None}
 
 
 def an_access_token(keys: KeyRing, base_url: str = BASE_URL, **claims: Any) -> str:
-    """An access token signed with the gateway's own key, with these claims changed (`patient="…"` binds it)."""
+    """An access token signed with the gateway's own key, with these claims changed.
+
+    `patient="…"` binds it to one patient, `purposes` and `b2b` (the `hl7-b2b` object) are set whole; anything else is
+    a claim by its name.
+    """
     return sign(keys, access_token_claims(base_url, **claims))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
+from joserfc.util import urlsafe_b64decode
 
 from gateway.auth.clients import Client
 from gateway.auth.jwks_fetch import FetchJWKS, JWKSUnavailable
@@ -90,7 +91,7 @@ def _read_key(jwk: dict[str, Any]) -> ClientKey | str | None:
         return "has no kid"
     try:
         key = _import(jwk)
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError):
         key = None
     if key is None:
         return "is neither an RSA key of 2048 to 8192 bits nor an EC key on P-384"
@@ -110,8 +111,10 @@ def _is_for_verifying(jwk: dict[str, Any]) -> bool:
 
 def _import(jwk: dict[str, Any]) -> SigningKey | None:
     if jwk["kty"] == "RSA":
-        rsa = RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
-        return rsa if 2048 <= rsa.public_key.key_size <= 8192 and len(jwk["e"]) <= 8 else None
+        # Measured before it is imported: a huge key costs time, a small one a warning.
+        modulus = int.from_bytes(urlsafe_b64decode(jwk["n"].encode()))
+        fits = 2048 <= modulus.bit_length() <= 8192 and len(jwk["e"]) <= 8
+        return RSAKey.import_key({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]}) if fits else None
     if jwk["crv"] != "P-384":
         return None
     return ECKey.import_key({"kty": "EC", "crv": "P-384", "x": jwk["x"], "y": jwk["y"]})
