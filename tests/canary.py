@@ -38,7 +38,7 @@ def record(text: str | bytes, where: str) -> None:
 
 def found_in(text: str, where: str) -> list[Leak]:
     """Every planted value that can be read in the text, upper and lower case alike."""
-    found = []
+    found: list[Leak] = []
     for shown in dict.fromkeys((text, unquote_plus(text))):
         folded = shown.casefold()
         for value in PLANTED:

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 from gateway.db.crypto import KeyRing, create_key_file, read_key_file
 from gateway.db.session import open_database
 from tests import canary, network_guard
-from tests.services import dicom_files
+from tests.services import dicom_files, exchange
+from tests.services.exchange import Exchange
 from tests.services.fhir_validator import FHIRValidator
 from tests.services.gateway import Gateway
 from tests.services.orthanc import Orthanc
@@ -218,3 +219,12 @@ def make_gateway() -> Iterator[Callable[..., Gateway]]:
     yield make
     for gateway in made:
         gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def real_exchange(orthanc_archives: Mapping[str, Orthanc], tiny_pacs: TinyPacs) -> Iterator[Exchange]:
+    """A serving gateway over north, south and east (Orthanc) and west (tiny_pacs). A test changes nothing in it."""
+    archives = {name.lower(): archive for name, archive in orthanc_archives.items()}
+    running = exchange.start({**archives, "west": tiny_pacs})
+    yield running
+    running.gateway.stop()

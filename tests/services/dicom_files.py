@@ -47,6 +47,8 @@ class Person:
     birth_date: str
     sex: str = "O"
     charset: str = "ISO_IR 192"
+    national_id: str = ""
+    """Not in its files: what its facility's patient feed says besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +116,19 @@ def _at(issuer: str, *studies: tuple[str, Person, str, str, tuple[SeriesOnFile, 
     )
 
 
-_MUELLER_NORTH = Person(patient_id="N-0001", name="Müller^Jürgen", birth_date="19520314", sex="M", charset="ISO_IR 100")
-_MUELLER_SOUTH = Person(patient_id="4711", name="Mueller^Juergen", birth_date="19520314", sex="M")
-_MUELLER_EAST = Person(patient_id="E.77", name="Müller^Jürgen", birth_date="19520314", sex="M")
+_MUELLER = {"birth_date": "19520314", "sex": "M", "national_id": "756.4711.0815.01"}
+_MUELLER_NORTH = Person(patient_id="N-0001", name="Müller^Jürgen", charset="ISO_IR 100", **_MUELLER)
+_MUELLER_SOUTH = Person(patient_id="4711", name="Mueller^Juergen", **_MUELLER)
+_MUELLER_EAST = Person(patient_id="E.77", name="Müller^Jürgen", **_MUELLER)
 _IVANOV = Person(patient_id="N-0002", name="Иванов^Пётр", birth_date="19710902", sex="M", charset="ISO_IR 144")
 _OBRIEN_NORTH = Person(patient_id="1001", name="O'Brien^Mary", birth_date="19880621", sex="F")
 _NGUYEN_SOUTH = Person(patient_id="1001", name="Nguyễn^Thị", birth_date="20010101", sex="F")
 _CANARY = {
     issuer: Person(
-        patient_id=f"{canary.MRN}-{issuer[0]}", name=f"{canary.FAMILY}^{canary.GIVEN}", birth_date="19661111"
+        patient_id=f"{canary.MRN}-{issuer[0]}",
+        name=f"{canary.FAMILY}^{canary.GIVEN}",
+        birth_date=canary.BIRTH_DATE.replace("-", ""),
+        national_id=canary.NATIONAL_ID,
     )
     for issuer in ("NORTH", "SOUTH", "EAST")
 }

@@ -46,8 +46,10 @@ class Postgres:
         data = folder / "data"
         init = [binary("initdb", *_programs()), "-D", str(data), "-A", "trust", "-U", OWNER, "--no-sync"]
         init += ["--encoding=UTF8", "--locale=C.UTF-8"]
-        groups = {} if user is None else {"user": user, "group": user, "extra_groups": []}
-        subprocess.run(init, cwd=folder, check=True, stdout=subprocess.DEVNULL, **groups)
+        others: list[str] | None = None if user is None else []
+        subprocess.run(
+            init, cwd=folder, check=True, stdout=subprocess.DEVNULL, user=user, group=user, extra_groups=others
+        )
         self.port = free_port()
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(folder)}
         options = [f"--{name}={value}" for name, value in settings.items()]
