@@ -61,7 +61,8 @@ class Facility:
     name: str
     identifier_system: str
     issuer: str | None = None
-    time_zone: str = "UTC"
+    time_zone: str = ""
+    """IANA name; empty where it is not known, and then times without an offset of their own are not told."""
     adapter: Literal["dicomweb", "dimse", "fhir"] = "dicomweb"
     query_url: str | None = None
     link_url: str = ""

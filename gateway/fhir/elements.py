@@ -8,11 +8,20 @@ from gateway.fhir.meta import SUBSETTED
 _ALWAYS = frozenset(("resourceType", "id", "meta"))
 _MANDATORY = {
     "ImagingStudy": frozenset(("status", "subject")),
-    "Endpoint": frozenset(("status", "connectionType", "payloadType", "address")),
-    "Organization": frozenset(("name",)),
-    "Patient": frozenset[str](),
+    "Endpoint": frozenset(("status", "connectionType", "payloadType", "address", "extension")),
+    "Organization": frozenset(("active", "name")),
+    "Patient": frozenset(("active", "deceasedBoolean", "deceasedDateTime")),
 }
-"""Those without which the resource isn't valid R4."""
+"""Those without which the resource isn't valid R4, those that change what the rest means, and what an Endpoint says of
+tokens: left out, it would mean something else."""
+
+_NOT_SUMMARY = {
+    "Organization": frozenset(("endpoint",)),
+    "Patient": frozenset(("maritalStatus", "multipleBirthBoolean", "multipleBirthInteger", "communication")),
+}
+"""Of the elements that the gateway gives out, those that R4 doesn't mark as summary."""
+
+_CHOICES = {"multipleBirthBoolean": "multipleBirth", "multipleBirthInteger": "multipleBirth"}
 
 Resource = dict[str, Any]
 
@@ -22,21 +31,22 @@ def with_elements(resource: Resource, elements: Sequence[str]) -> Resource:
     if not elements:
         return resource
     kept = _ALWAYS | _MANDATORY[resource["resourceType"]] | set(elements)
-    return _subsetted({name: value for name, value in resource.items() if name in kept})
+    return _subsetted({name: value for name, value in resource.items() if _CHOICES.get(name, name) in kept})
 
 
 def with_summary(resource: Resource, summary: Literal["false", "true", "text", "data", "count"]) -> Resource:
-    """The resource as `_summary` asks for it, tagged as a part where it is one.
+    """The resource as `_summary` asks for it, tagged as a part.
 
-    Every element the gateway gives out is a summary element in R4 and none has a narrative, so `true` and `data` leave
-    nothing out but what R4 doesn't count as summary; `text` is what is mandatory.
+    No resource has a narrative, so `text` is what is mandatory, and `data` leaves nothing out.
     """
     if summary == "false":
         return resource
+    type_ = resource["resourceType"]
     if summary == "text":
-        kept = _ALWAYS | _MANDATORY[resource["resourceType"]]
+        kept = _ALWAYS | _MANDATORY[type_]
         return _subsetted({name: value for name, value in resource.items() if name in kept})
-    return _subsetted(dict(resource))
+    left_out = _NOT_SUMMARY.get(type_, frozenset()) if summary == "true" else frozenset()
+    return _subsetted({name: value for name, value in resource.items() if name not in left_out})
 
 
 def _subsetted(resource: Resource) -> Resource:

@@ -32,7 +32,7 @@ def to_patient(person: PatientID, records: Sequence[SourcePatient], fhir_base: s
         "id": person,
         "meta": meta_of(max(max(record.updated_at, record.linked_at) for record, _ in records), fhir_base),
         "identifier": _identifiers(ordered),
-        "active": True,
+        "active": any(patient.get("active", True) for _, patient in records),
     }
     for element in _DEMOGRAPHICS:
         value = _plain(latest.get(element))
@@ -52,8 +52,9 @@ def _identifiers(records: Iterable[SourcePatient]) -> list[dict[str, Any]]:
     others = [_plain(one) for _, patient in records for one in patient.get("identifier") or ()]
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for identifier in [*own, *others]:
-        if identifier.get("value"):
-            found.setdefault((identifier.get("system", ""), identifier["value"]), identifier)
+        value = identifier.get("value", "").strip()
+        if value:
+            found.setdefault((identifier.get("system", ""), value), identifier | {"value": value})
     return list(found.values())
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 from gateway.imaging.body_sites import is_body_site
 from gateway.imaging.modalities import modality_codings
@@ -17,22 +17,25 @@ _AN_INSTANT = timedelta(microseconds=1)
 _A_SECOND = timedelta(seconds=1)
 _LAST = 2**62
 
-T = TypeVar("T")
+AndOfOrs = Sequence[Sequence[Any]]
 SortKey = Literal["started", "_lastUpdated"]
 
 
 def matches(study: Study, query: StudyQuery, now: datetime) -> bool:
     """Whether the study has all that `query` asks for beyond the patient (FHIR R4 search §3.1.1.4)."""
-    return (
-        _all(query.identifier, lambda token: _has_identifier(study, token))
-        and _all(query.started, lambda bound: _is_started(study, bound, now))
-        and _all(query.last_updated, lambda bound: _is_last_updated(study, bound, now))
-        and _all(query.modality, lambda token: _has_modality(study, token))
-        and _all(query.status, lambda token: _has_status(study, token))
-        and _all(query.bodysite, lambda token: _has_body_site(study, token))
-        and _all(query.endpoint, lambda id_: id_.removeprefix("Endpoint/") in study.facilities)
-        and _all(query.id, lambda id_: id_ == study.id)
-    )
+    for asked, has in (
+        (query.identifier, _has_identifier),
+        (query.started, _is_started),
+        (query.last_updated, _is_last_updated),
+        (query.modality, _has_modality),
+        (query.status, _has_status),
+        (query.bodysite, _has_body_site),
+        (query.endpoint, _has_endpoint),
+        (query.id, _has_id),
+    ):
+        if asked and not _all(asked, has, study, now):
+            return False
+    return True
 
 
 def sort_key(study: Study, sort: Sequence[tuple[SortKey, bool]]) -> tuple[int | str, ...]:
@@ -54,11 +57,11 @@ def _place(study: Study, key: SortKey, descends: bool) -> int:
     return -place if descends else place
 
 
-def _all(asked: Sequence[Sequence[T]], has: Callable[[T], bool]) -> bool:
-    return all(any(has(one) for one in alternatives) for alternatives in asked)
+def _all(asked: AndOfOrs, has: Callable[[Study, Any, datetime], bool], study: Study, now: datetime) -> bool:
+    return all(any(has(study, one, now) for one in alternatives) for alternatives in asked)
 
 
-def _has_identifier(study: Study, token: Token) -> bool:
+def _has_identifier(study: Study, token: Token, _now: datetime) -> bool:
     """Bare UIDs and `urn:oid:` ones are the same; `|number` is an accession number without an assigner."""
     if token.system == DICOM_UID:
         return token.code is None or token.code.removeprefix(_OID) == study.uid
@@ -67,7 +70,7 @@ def _has_identifier(study: Study, token: Token) -> bool:
     return any(token.system in (None, one.system) and token.code in (None, one.value) for one in study.accessions)
 
 
-def _has_modality(study: Study, token: Token) -> bool:
+def _has_modality(study: Study, token: Token, _now: datetime) -> bool:
     """As the answer shows it (`unknown` included). DICOM's codes have no lower case, so a client may write them so."""
     return any(
         token.system in (None, coding.system) and (token.code is None or token.code.upper() == coding.code.upper())
@@ -75,13 +78,21 @@ def _has_modality(study: Study, token: Token) -> bool:
     )
 
 
-def _has_status(study: Study, token: Token) -> bool:
+def _has_status(study: Study, token: Token, _now: datetime) -> bool:
     return token.system in (None, STATUS) and token.code in (None, study.availability)
 
 
-def _has_body_site(study: Study, token: Token) -> bool:
+def _has_body_site(study: Study, token: Token, _now: datetime) -> bool:
     sites = {series.body_part for series in study.series or () if series.body_part}
     return any(is_body_site(site, token.system, token.code) for site in sites)
+
+
+def _has_endpoint(study: Study, id_: str, _now: datetime) -> bool:
+    return id_.removeprefix("Endpoint/") in study.facilities
+
+
+def _has_id(study: Study, id_: str, _now: datetime) -> bool:
+    return id_ == study.id
 
 
 def _is_started(study: Study, bound: DateBound, now: datetime) -> bool:

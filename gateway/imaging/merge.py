@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.imaging.study import Series, SourceFacts, SourceStudy, Started, Study
-from gateway.model import Coding, FacilityID, StudyUID
+from gateway.model import Coding, FacilityID, Identifier, StudyUID
 
 Source = tuple[SourceStudy, SourceFacts]
 
@@ -40,30 +40,25 @@ def combine(study_id: str, sources: Sequence[Source]) -> Study:
     of the union, or what a source says where that is more, since then its series were not all told. `last_updated` is
     cut to milliseconds, as FHIR instants are given out, so that `gt` of it doesn't find the same study again.
     """
-    facts: dict[tuple[FacilityID, int], list[SourceFacts]] = {}
-    for source, fact in sources:
-        facts.setdefault((source.facility, source.record_id), []).append(fact)
-    (held,) = group_duplicates(source for source, _ in sources)
-    told = sorted(held, key=_rank)
+    (held,) = group_duplicates([source for source, _ in sources])
+    told = sorted(held, key=_rank) if len(held) > 1 else held
     series, holders = _series_of(told)
     return Study(
         id=study_id,
         uid=held[0].uid,
         sources=held,
-        started=_started(told),
+        started=min([source.started for source in told if source.started], key=_width, default=None),
         modalities=tuple(sorted({modality for source in told for modality in source.modalities})),
-        description=next((source.description for source in told if source.description), None),
-        accessions=tuple(
-            sorted({source.accession for source in told if source.accession}, key=lambda one: (one.system, one.value))
-        ),
-        referrer=next((source.referrer for source in told if source.referrer), None),
+        description=_first([source.description for source in told]),
+        accessions=tuple(sorted({source.accession for source in told if source.accession}, key=_by_system)),
+        referrer=_first([source.referrer for source in told]),
         procedure_codes=_procedure_codes(told),
         availability="available" if any(source.availability == "available" for source in told) else "unknown",
-        number_of_series=max([*_told(told, "number_of_series"), *([len(series)] if series else [])], default=None),
+        number_of_series=_number_of_series(told, series),
         number_of_instances=_number_of_instances(told, series),
         series=series or None,
         series_holders=holders,
-        last_updated=_last_updated(fact for several in facts.values() for fact in several),
+        last_updated=_last_updated([fact for _, fact in sources]),
     )
 
 
@@ -71,13 +66,16 @@ def _rank(source: SourceStudy) -> tuple[int, int, FacilityID, int]:
     return -(source.number_of_instances or 0), -(source.number_of_series or 0), source.facility, source.record_id
 
 
-def _started(told: Sequence[SourceStudy]) -> Started | None:
-    found = [source.started for source in told if source.started]
-    return min(found, key=_width, default=None)
-
-
 def _width(started: Started) -> timedelta:
     return started.moment.end - started.moment.start
+
+
+def _first(words: Iterable[str | None]) -> str | None:
+    return next(filter(None, words), None)
+
+
+def _by_system(accession: Identifier) -> tuple[str, str]:
+    return accession.system, accession.value
 
 
 def _procedure_codes(told: Sequence[SourceStudy]) -> tuple[Coding, ...]:
@@ -90,6 +88,9 @@ def _procedure_codes(told: Sequence[SourceStudy]) -> tuple[Coding, ...]:
 
 def _series_of(told: Sequence[SourceStudy]) -> tuple[tuple[Series, ...], tuple[tuple[FacilityID, ...], ...]]:
     """Each series once, by number and UID, and beside it the facilities that hold it."""
+    if len(told) == 1:
+        own = sorted(told[0].series or (), key=_place)
+        return tuple(own), ((told[0].facility,),) * len(own)
     fullest: dict[str, Series] = {}
     holders: dict[str, set[FacilityID]] = {}
     for source in told:
@@ -106,13 +107,14 @@ def _place(series: Series) -> tuple[bool, int, str]:
     return series.number is None, series.number or 0, series.uid
 
 
-def _told(told: Sequence[SourceStudy], count: str) -> list[int]:
-    return [number for source in told if (number := getattr(source, count)) is not None]
+def _number_of_series(told: Sequence[SourceStudy], series: Sequence[Series]) -> int | None:
+    counts = [source.number_of_series for source in told if source.number_of_series is not None]
+    return max([*counts, len(series)]) if counts or series else None
 
 
 def _number_of_instances(told: Sequence[SourceStudy], series: Sequence[Series]) -> int | None:
     """Without any source's own word, only a sum over series that all have their count is a count."""
-    counts = _told(told, "number_of_instances")
+    counts = [source.number_of_instances for source in told if source.number_of_instances is not None]
     known = [one.instances for one in series if one.instances is not None]
     if known and (counts or len(known) == len(series)):
         counts.append(sum(known))
@@ -120,6 +122,6 @@ def _number_of_instances(told: Sequence[SourceStudy], series: Sequence[Series]) 
 
 
 def _last_updated(facts: Iterable[SourceFacts]) -> datetime:
-    times = (time for fact in facts for time in (fact.first_seen, fact.linked_at, fact.opened_at) if time)
+    times = [time for fact in facts for time in (fact.first_seen, fact.linked_at, fact.opened_at) if time]
     latest = max(times).astimezone(UTC)
     return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
