@@ -5,11 +5,12 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
 from gateway.config import Settings
+from gateway.errors import GatewayError
 from gateway.fhir.errors import answer_error, answer_http_error, answer_unexpected
 from gateway.fhir.routes import capability_blueprint, fhir_blueprint
-from gateway.errors import GatewayError
 from gateway.health import liveness, metrics_page, readiness
-from gateway.oauth.routes import discovery_blueprint, token_blueprint
+from gateway.oauth.metadata import metadata_blueprint
+from gateway.oauth.token import token_blueprint
 from gateway.request_log import log_requests
 from gateway.wiring import House, build_house
 
@@ -22,12 +23,13 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app = Flask("gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = MOST_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # a method that no route names is refused, preflights included
     app.extensions["gateway.guards"] = {}
     app.extensions["gateway.close"] = house.close
 
     serve(app, fhir_blueprint(house.rooms, settings, house.keys), requires_token(house.bearer))
     serve(app, capability_blueprint(settings), open_to_anyone("what the server can do is public (FHIR R4 §3.1.1.9)"))
-    serve(app, discovery_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
+    serve(app, metadata_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
     serve(app, token_blueprint(house.tokens), open_to_anyone("the client proves itself by its assertion (RFC 7523)"))
     serve(app, liveness(), open_to_anyone("no patient data"))
     serve(app, readiness(house.pings), open_to_anyone("no patient data"))

@@ -94,7 +94,7 @@ def alert_records(
     now: datetime,
 ) -> list[AuditRecord]:
     """What a person should look at: rows of another patient, rows that contradict, ids not sent, shared UIDs."""
-    found = [
+    found: list[tuple[str, str, int]] = [
         (reason, reply.facility.id, count)
         for reply in replies
         for reason, count in (

@@ -8,7 +8,7 @@ from gateway.disclosure import Request, answer_record
 from gateway.errors import NotFound
 from gateway.model import PatientIdentity, PatientRef, Requester, SourceRecord
 from gateway.rooms import Rooms
-from gateway.search import holders_of, require_bound_patient
+from gateway.search import holders_of, permitted_records, require_bound_patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +33,11 @@ def find_patient(ref: PatientRef, requester: Requester, rooms: Rooms, request: R
         return None
     holders = holders_of(patient, rooms.facilities.all())
     decided = decide_query(rooms.consents.find(patient.id), requester, list(holders), now)
-    permitted = {
-        record.record_id
-        for facility, target in holders.items()
-        if decided[facility].permitted
-        for record in target.records
-    }
+    permitted = permitted_records(holders, decided)
     answer = None
     if permitted:
         full = rooms.records.find_record_patients(patient)
-        records = tuple((record, full[record.record_id]) for record in patient.records if record.record_id in permitted)
-        answer = PatientAnswer(patient=patient, records=records)
+        answer = PatientAnswer(patient=patient, records=tuple((one, full[one.record_id]) for one in permitted))
     resources = (f"Patient/{patient.id}",) if answer else ()
     rooms.audit.record([answer_record(request, requester, patient, now, decided, resources=resources)])
     return answer

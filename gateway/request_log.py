@@ -1,4 +1,4 @@
-"""What each request leaves in the log and the metrics: its route template, never its query; and its id in the answer."""
+"""What each request leaves in the log and the metrics: its route template, never its query; and its id."""
 
 import re
 import time

@@ -49,6 +49,8 @@ class SearchAnswer:
     gaps: tuple[Gap, ...] = ()
     facilities: Mapping[FacilityID, Facility]
     """Those that were asked, by id: the sources of the page are among them."""
+    permitted_records: tuple[SourceRecord, ...] = ()
+    """The person's records that this caller may know of."""
 
 
 def search_imaging_studies(
@@ -85,8 +87,14 @@ def search_imaging_studies(
     rooms.audit.record([record, *alert_records(request, patient, replies, seen.shared, now)])
     if failed:
         raise AllFacilitiesFailed([(gap.facility.id, gap.facility.name, gap.kind) for gap in gaps])
-    asked = {target.facility.id: target.facility for target in targets}
-    return SearchAnswer(patient=patient, studies=page, total=len(matching), gaps=gaps, facilities=asked)
+    return SearchAnswer(
+        patient=patient,
+        studies=page,
+        total=len(matching),
+        gaps=gaps,
+        facilities={target.facility.id: target.facility for target in targets},
+        permitted_records=permitted_records(holders, decided),
+    )
 
 
 def read_imaging_study(
@@ -172,6 +180,12 @@ def released_studies(
         if kept:
             studies.append(combine(rooms.sightings.study_id(patient.id, group[0].uid), kept))
     return studies
+
+
+def permitted_records(holders: Holders, decided: Decisions) -> tuple[SourceRecord, ...]:
+    """The records, each once, of the facilities that this caller may see."""
+    permitted = [record for id_, holder in holders.items() if decided[id_].permitted for record in holder.records]
+    return tuple({record.record_id: record for record in permitted}.values())
 
 
 _GAP_OF: Mapping[str, GapKind] = {"timed_out": "timeout", "unreachable": "transient", "refused": "transient"}

@@ -1,0 +1,77 @@
+"""How refusals, failures and surprises leave the gateway: OperationOutcomes on FHIR paths, short JSON elsewhere."""
+
+import logging
+import uuid
+from collections.abc import Callable
+
+from flask import Response, g, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as NoSuchMethod
+
+from gateway import log
+from gateway.disclosure import refusal_record
+from gateway.errors import (
+    AccessRefused,
+    AuditUnavailable,
+    DependencyUnavailable,
+    GatewayError,
+    InvalidQuery,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+from gateway.fhir.negotiation import FHIR_JSON, JSON
+from gateway.fhir.operation_outcome import answer_for
+from gateway.fhir.routes import PREFIX
+from gateway.fhir.wire import answer, the_request
+from gateway.rooms import Rooms
+
+_BY_STATUS: dict[int, type[GatewayError]] = {404: NotFound, 413: PayloadTooLarge, 415: UnsupportedMediaType}
+
+
+def answer_error(rooms: Rooms) -> Callable[[GatewayError], Response]:
+    """A handler that answers a GatewayError. A refusal of somebody who is known is audited before it is told."""
+
+    def handle(exc: GatewayError) -> Response:
+        if isinstance(exc, AccessRefused) and _on_fhir():
+            log.event(log.Event.ACCESS_REFUSED, reason=exc.code, request_id=g.request_id)
+            try:
+                record = refusal_record(the_request("access-refused"), exc.code, rooms.clock(), g.get("requester"))
+                rooms.audit.record([record])
+            except (AuditUnavailable, PayloadTooLarge) as unavailable:
+                return _told(unavailable)
+        elif isinstance(exc, DependencyUnavailable):
+            log.event(log.Event.DEPENDENCY_UNAVAILABLE, level=logging.ERROR, exc_info=True, request_id=g.request_id)
+        return _told(exc)
+
+    return handle
+
+
+def answer_http_error(exc: HTTPException) -> Response:
+    """What Flask itself refuses: unknown paths, methods, sizes, malformed requests."""
+    if isinstance(exc, NoSuchMethod):
+        return _told(MethodNotAllowed(sorted(set(exc.valid_methods or ()) - {"HEAD", "OPTIONS"})))
+    return _told(_BY_STATUS.get(exc.code or 400, InvalidQuery)("the request can't be understood"))
+
+
+def answer_unexpected(exc: Exception) -> Response:
+    """A bug: logged with a reference number, and told as that number alone."""
+    reference = str(uuid.uuid4())
+    log.event(log.Event.UNEXPECTED_ERROR, level=logging.ERROR, exc_info=True, reference=reference)
+    return _told(exc, reference)
+
+
+def _told(exc: BaseException, reference: str = "") -> Response:
+    told = answer_for(exc, reference=reference)
+    if _on_fhir():
+        response = answer(told.outcome, FHIR_JSON, status=told.status)
+    else:
+        code = exc.code if isinstance(exc, GatewayError) else "error"
+        response = answer({"error": code, "reference": reference or None}, JSON, status=told.status)
+    response.headers.extend(told.headers)
+    return response
+
+
+def _on_fhir() -> bool:
+    return request.path.startswith(PREFIX)

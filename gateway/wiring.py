@@ -1,0 +1,96 @@
+"""The only place that picks real implementations and puts them together."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Engine, text
+
+from gateway.adapters.fan_out import FanOut
+from gateway.adapters.registry import FacilityRegistry
+from gateway.adapters.sightings import Sightings
+from gateway.audit.log import open_audit_log
+from gateway.auth.backend_services import BackendServices
+from gateway.auth.bearer import BearerAuthenticator
+from gateway.auth.client_assertion import AssertionVerifier
+from gateway.auth.client_keys import ClientKeys
+from gateway.auth.client_store import DatabaseClientStore, UsedAssertions
+from gateway.auth.clients import ClientRegistry
+from gateway.auth.jwks_fetch import JWKSFetcher
+from gateway.cache import open_cache
+from gateway.config import Settings
+from gateway.consent.store import StoredConsents
+from gateway.db.crypto import KeyRing, create_key_file, read_key_file
+from gateway.db.session import open_database, reading
+from gateway.db.upgrade import pending, upgrade_to_head
+from gateway.errors import DependencyUnavailable
+from gateway.health import Ping
+from gateway.mpi.resolve import PatientIndex
+from gateway.mpi.retired import RETIRED_INTO
+from gateway.rooms import Rooms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Everything a running gateway is made of."""
+
+    rooms: Rooms
+    keys: KeyRing
+    bearer: BearerAuthenticator
+    tokens: BackendServices
+    pings: Mapping[str, Ping]
+    metrics_dir: str | None
+    """Where worker processes share their counts; None with one process."""
+    close: Callable[[], None]
+    """Ends what the house started: the audit's writer, connections."""
+
+
+def build_house(settings: Settings) -> House:
+    """The real house of `settings`. Raises ConfigurationError, and DependencyUnavailable where the database is away."""
+    if not settings.production:
+        create_key_file(settings.keys_file)
+    keys = read_key_file(settings.keys_file)
+    engine = open_database(settings.database_url, threads=settings.threads)
+    if not settings.production:
+        upgrade_to_head(engine)
+    registry = FacilityRegistry(engine, keys)
+    audit = open_audit_log(engine, keys)
+    cache = open_cache(settings.redis_url, keys)
+    clients = ClientRegistry(DatabaseClientStore(engine))
+    index = PatientIndex(engine, keys)
+    rooms = Rooms(
+        mpi=index,
+        records=index,
+        consents=StoredConsents(engine, keys, settings.consent_policy, RETIRED_INTO),
+        facilities=FanOut(registry),
+        sightings=Sightings(engine, keys),
+        audit=audit,
+        clock=lambda: datetime.now(UTC),
+    )
+    verifier = AssertionVerifier(
+        clients,
+        ClientKeys(JWKSFetcher(production=settings.production)),
+        UsedAssertions(engine, keys),
+        audience=settings.token_url,
+    )
+
+    def close() -> None:
+        audit.close()
+        engine.dispose()
+
+    return House(
+        rooms=rooms,
+        keys=keys,
+        bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
+        tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url),
+        pings={"database": lambda: _ping_database(engine), "cache": cache.ping},
+        metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
+        close=close,
+    )
+
+
+def _ping_database(engine: Engine) -> None:
+    with reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+    if pending(engine):
+        raise DependencyUnavailable("the schema is behind")
