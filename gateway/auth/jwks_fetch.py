@@ -84,9 +84,10 @@ class JWKSFetcher:
         if problems := problems_of_jwks_uri(uri, production=self._production):
             raise JWKSUnavailable(problems[0])
         body, headers = _Capped(MOST_BYTES), _Capped(MOST_HEADER_BYTES)
-        curl = pycurl.Curl()
+        curl, sockets = pycurl.Curl(), _Sockets(self._production)
         try:
             self._set_up(curl, uri)
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, sockets.open)
             curl.setopt(pycurl.WRITEFUNCTION, body.write)
             curl.setopt(pycurl.HEADERFUNCTION, headers.write)
             curl.perform()
@@ -95,6 +96,7 @@ class JWKSFetcher:
             raise JWKSUnavailable(_why(int(exc.args[0]), body)) from exc
         finally:
             curl.close()
+            sockets.close()
         if status != 200:
             raise JWKSUnavailable("the answer was not 200")
         return FetchedJWKS(bytes(body.held), freshness_s(bytes(headers.held), time.time()))
@@ -113,14 +115,29 @@ class JWKSFetcher:
         curl.setopt(pycurl.USERAGENT, "imaging-exchange-gateway")
         curl.setopt(pycurl.FRESH_CONNECT, 1)
         curl.setopt(pycurl.FORBID_REUSE, 1)
-        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
         curl.setopt(pycurl.CAINFO, self._ca_file or ssl.get_default_verify_paths().cafile or certifi.where())
 
-    def _open(self, _purpose: int, target: Any) -> Any:
+
+class _Sockets:
+    """Opens a socket for each address libcurl is about to connect to, or refuses it."""
+
+    def __init__(self, production: bool) -> None:
+        self._production = production
+        self._opened: list[socket] = []
+
+    def open(self, _purpose: int, target: Any) -> Any:
         family, kind, protocol, address = target
         ip = ipaddress.ip_address(str(address[0]).split("%", 1)[0])
-        allowed = is_public(ip) if self._production else not ip.is_link_local
-        return socket(family, kind, protocol) if allowed else pycurl.SOCKET_BAD
+        mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+        if (mapped or ip).is_link_local or (self._production and not is_public(ip)):
+            return pycurl.SOCKET_BAD
+        # pycurl takes a duplicate; ours is closed with the rest.
+        self._opened.append(socket(family, kind, protocol))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        for opened in self._opened:
+            opened.close()
 
 
 class _Capped:
