@@ -78,8 +78,12 @@ def _keep_write_ahead_log(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # `writing` asks for the write lock at once: a transaction that reads first and writes later would fail with
     # SQLITE_BUSY_SNAPSHOT when another wrote in between.
-    writing = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+    if connection.get_execution_options().get("writing", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    # A deferred BEGIN takes no lock and can't fail; SQLAlchemy's own bookkeeping of a statement costs a look-up as much
+    # as its query does.
+    connection.connection.cursor().execute("BEGIN")
 
 
 @contextmanager

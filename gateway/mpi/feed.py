@@ -97,14 +97,15 @@ class PatientFeed:
 
 
 def _save(records: RecordStore, linker: Linker, patient: PatientRecord, now: datetime) -> tuple[Outcome, Relinked]:
+    keys = linker.strong_keys(patient.identifiers).keys()
     stored = records.find(patient)
     if stored is None:
         added = records.add(patient, now)
-        return "loaded", linker.link(added.person_id, now, fresh=added.record_id)
+        return "loaded", linker.link(added.person_id, now, keys=keys, fresh=added.record_id)
     if stored.content_key == records.content_key(patient):
         return "unchanged", Relinked()
     lost = records.replace(stored, patient, now)
-    return "updated", linker.link(stored.person_id, now, lost=lost)
+    return "updated", linker.link(stored.person_id, now, keys=keys | lost)
 
 
 def _alert_record(found: Conflict, who: str, now: datetime) -> AuditRecord:

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from gateway.db.crypto import KeyRing
-from gateway.model import PatientID
+from gateway.model import Identifier, PatientID
 from gateway.mpi.demographics import comparable, demographics_of, identifiers_of
 from gateway.mpi.links import ALGORITHM, MOST_CARRIERS, Candidate, Conflict, Move, Neighbourhood, Plan, plan_links
 from gateway.mpi.sealed import identifier_key, open_patient
@@ -30,6 +30,11 @@ _ROWS: RecordRows = select(
 ).join(person, person.c.id == record.c.person_id)
 _BY_RECORD = _ROWS.where(record.c.record_id.in_(bindparam("wanted", expanding=True)))
 _BY_PERSON = _ROWS.where(record.c.person_id.in_(bindparam("wanted", expanding=True)))
+_MOVE = update(record).where(record.c.record_id == bindparam("moved"))
+_DROP = delete(person).where(person.c.id == bindparam("dropped"))
+_FORWARD = update(person).where(person.c.survivor_id == bindparam("retired"))
+_RETIRE = update(person).where(person.c.id == bindparam("retired"))
+_UPDATE_CONFLICT = update(conflict).where(conflict.c.identifier_key == bindparam("key"))
 _CONFLICTS = select(conflict.c.identifier_key, conflict.c.persons, conflict.c.closed_at).where(
     conflict.c.identifier_key.in_(bindparam("wanted", expanding=True))
 )
@@ -55,13 +60,13 @@ class Linker:
         self._who = who
 
     def link(
-        self, person_id: PatientID, now: datetime, *, lost: Iterable[bytes] = (), fresh: int | None = None
+        self, person_id: PatientID, now: datetime, *, keys: Iterable[bytes] = (), fresh: int | None = None
     ) -> Relinked:
         """All records that may belong together with those of `person_id` are linked as the rule demands.
 
-        `lost` are keys of identifiers that one of its records no longer has; `fresh` is a record just added.
+        `keys` are of identifiers that one of its records has, or had until now; `fresh` is a record just added.
         """
-        around, looked_at = self._neighbourhood(person_id, lost, fresh)
+        around, looked_at = self._neighbourhood(person_id, keys, fresh)
         plan = plan_links(around, new_person_id)
         self._store_persons(plan, now)
         self._store_moves(plan.moves, now)
@@ -75,14 +80,22 @@ class Linker:
         found = self._connection.execute(statement.order_by(person.c.id).limit(most)).scalars()
         return [PatientID(one) for one in found]
 
+    def strong_keys(self, identifiers: Iterable[Identifier]) -> dict[bytes, str]:
+        """Those of `identifiers` that name one person: keyed hash → system."""
+        return {
+            identifier_key(self._keys, identifier): identifier.system
+            for identifier in identifiers
+            if identifier.system in self._strong_systems
+        }
+
     def _neighbourhood(
-        self, person_id: PatientID, lost: Iterable[bytes], fresh: int | None
+        self, person_id: PatientID, keys: Iterable[bytes], fresh: int | None
     ) -> tuple[Neighbourhood, frozenset[bytes]]:
         # Grows until it is closed: every record of each person in it, every carrier of each strong identifier in it.
         found: dict[int, Candidate] = {}
         born: dict[PatientID, datetime] = {}
         overused: set[bytes] = set()
-        new_keys, seen_keys = set(lost), set[bytes]()
+        new_keys, seen_keys = set(keys), set[bytes]()
         new_persons, seen_persons = {person_id}, set[PatientID]()
         while new_keys or new_persons:
             carriers = self._carriers(new_keys, overused) - found.keys()
@@ -126,11 +139,7 @@ class Linker:
             record_id=record_id,
             person_id=PatientID(person_id),
             active=active,
-            strong={
-                identifier_key(self._keys, identifier): identifier.system
-                for identifier in identifiers_of(patient)
-                if identifier.system in self._strong_systems
-            },
+            strong=self.strong_keys(identifiers_of(patient)),
             names=comparable(demographics_of(patient)),
             fresh=record_id == fresh,
         )
@@ -142,10 +151,8 @@ class Linker:
     def _store_moves(self, moves: Sequence[Move], now: datetime) -> None:
         for move in moves:
             if move.action != "new-person":
-                self._connection.execute(
-                    update(record).where(record.c.record_id == move.record_id),
-                    {"person_id": move.person_id, "linked_at": now},
-                )
+                values = {"moved": move.record_id, "person_id": move.person_id, "linked_at": now}
+                self._connection.execute(_MOVE, values)
         events = [
             {
                 "record_id": move.record_id,
@@ -166,12 +173,11 @@ class Linker:
         for retired, survivor in plan.retired.items():
             if retired in fresh:
                 # Made a moment ago for a record that turned out to be somebody's: nobody has seen this id.
-                self._connection.execute(delete(person).where(person.c.id == retired))
-                continue
-            self._connection.execute(update(person).where(person.c.survivor_id == retired), {"survivor_id": survivor})
-            self._connection.execute(
-                update(person).where(person.c.id == retired), {"survivor_id": survivor, "retired_at": now}
-            )
+                self._connection.execute(_DROP, {"dropped": retired})
+            else:
+                self._connection.execute(_FORWARD, {"retired": retired, "survivor_id": survivor})
+                values = {"retired": retired, "survivor_id": survivor, "retired_at": now}
+                self._connection.execute(_RETIRE, values)
 
     def _store_conflicts(self, plan: Plan, judged: frozenset[bytes], now: datetime) -> tuple[Conflict, ...]:
         wanted = sorted(judged | plan.conflicts.keys())
@@ -199,4 +205,4 @@ class Linker:
         self._connection.execute(insert(conflict), {**values, "noticed_at": now})
 
     def _update_conflict(self, key: bytes, **values: object) -> None:
-        self._connection.execute(update(conflict).where(conflict.c.identifier_key == key), values)
+        self._connection.execute(_UPDATE_CONFLICT, {"key": key, **values})
