@@ -15,7 +15,7 @@ from gateway.consent.fhir_reference import FacilityNames, facility_in, names_in,
 from gateway.consent.period import moment_of
 from gateway.consent.policy import POLICY_URL, Provision, ProvisionType
 from gateway.errors import LoadRefused
-from gateway.model import FacilityID, ImplicitPolicy, PatientRef
+from gateway.model import FacilityID, ImplicitPolicy, Moment, PatientRef
 from gateway.purposes import KNOWN, SYSTEM, URN
 
 STATUSES = ("draft", "proposed", "active", "rejected", "inactive", "entered-in-error")
@@ -39,12 +39,10 @@ _ACTORS = frozenset(("Organization", "Practitioner", "PractitionerRole", "Relate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadConsent:
-    """What one Consent says: who gave it, whether it is in force, and its rule."""
+    """What one Consent says: whether it is in force, and its rule."""
 
     id: str
     active: bool
-    patients: tuple[PatientRef, ...]
-    """Each way in which it names its patient; all of them must mean one person."""
     root: Provision | None
     """None only where it is not active and says nothing."""
     bases: tuple[ImplicitPolicy, ...]
@@ -52,13 +50,22 @@ class ReadConsent:
     """The names of facilities it used and what they meant: with these it reads the same for ever."""
 
 
-def from_consent(resource: Mapping[str, Any], names: FacilityNames, fhir_base: str = "") -> ReadConsent:
+def from_consent(resource: Mapping[str, Any], names: FacilityNames) -> ReadConsent:
     """The Consent as a rule. Raises LoadRefused that lists the path of every element that stands in the way."""
     reader = _Reader(names)
-    consent = reader.consent(resource, fhir_base)
+    consent = reader.consent(resource)
     if reader.problems:
         raise LoadRefused(reader.problems)
     return consent
+
+
+def patients_of(resource: Mapping[str, Any], fhir_base: str = "") -> tuple[PatientRef, ...]:
+    """Each way in which the Consent names its patient; all of them must mean one person. Raises LoadRefused."""
+    patient = resource.get("patient")
+    found = patients_in(patient, fhir_base) if isinstance(patient, dict) else ()
+    if not found:
+        raise LoadRefused(["Consent.patient: expected Patient/{id}, or an identifier with its system"])
+    return found
 
 
 class _Reader:
@@ -69,7 +76,7 @@ class _Reader:
         self._used: dict[str, FacilityID] = {}
         self.problems: list[str] = []
 
-    def consent(self, resource: Mapping[str, Any], fhir_base: str) -> ReadConsent:
+    def consent(self, resource: Mapping[str, Any]) -> ReadConsent:
         if resource.get("resourceType") != "Consent":
             self._refuse("resourceType", "expected Consent")
         self._refuse_modifiers(resource, "Consent")
@@ -82,7 +89,6 @@ class _Reader:
         return ReadConsent(
             id=self._id(resource),
             active=status == "active",
-            patients=self._patients(resource, fhir_base),
             root=self._root(resource, status == "active"),
             bases=self._bases(resource),
             facilities=self._used,
@@ -94,13 +100,6 @@ class _Reader:
             return value
         self._refuse("Consent.id", "expected a FHIR id (letters, digits, - and ., at most 64)")
         return ""
-
-    def _patients(self, resource: Mapping[str, Any], fhir_base: str) -> tuple[PatientRef, ...]:
-        patient = resource.get("patient")
-        found = patients_in(patient, fhir_base) if isinstance(patient, dict) else ()
-        if not found:
-            self._refuse("Consent.patient", "expected Patient/{id}, or an identifier with its system")
-        return found
 
     def _bases(self, resource: Mapping[str, Any]) -> tuple[ImplicitPolicy, ...]:
         policies = self._each(resource, "policy", "Consent") if "policy" in resource else []
@@ -150,7 +149,7 @@ class _Reader:
             self._refuse(path, "expected start, end or both")
             return None, None
         self._only(period, path, frozenset(("start", "end")), "start and end")
-        moments = {name: moment_of(str(period[name])) for name in ("start", "end") if name in period}
+        moments = {name: _moment(period[name]) for name in ("start", "end") if name in period}
         for name in (name for name, moment in moments.items() if moment is None):
             self._refuse(f"{path}.{name}", "expected a FHIR dateTime (a time with its offset)")
         start, end = moments.get("start"), moments.get("end")
@@ -242,6 +241,10 @@ class _Reader:
 
     def _refuse(self, path: str, reason: str) -> None:
         self.problems.append(f"{path}: {reason}")
+
+
+def _moment(value: object) -> Moment | None:
+    return moment_of(value) if isinstance(value, str) else None
 
 
 def _codings(concept: object) -> set[tuple[str, str]]:

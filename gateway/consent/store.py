@@ -1,0 +1,201 @@
+"""Consents in the database: what is on file for a person now, every version there was, and filing another."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, Engine, Select, bindparam, insert, or_, select, update
+
+from gateway.consent.fhir_consent import STATUSES, ReadConsent, from_consent
+from gateway.consent.policy import ConsentVersion, PatientPolicy
+from gateway.consent.tables import consent, consent_version
+from gateway.db.crypto import KeyRing
+from gateway.db.session import reading, writing
+from gateway.errors import LoadRefused
+from gateway.log import Event, event
+from gateway.metrics import ALERTS
+from gateway.model import ImplicitPolicy, PatientID
+
+_REMEMBERED = 4096
+"""Versions kept as read, in each process: a version never changes, and which one is current is asked every time."""
+
+Row = tuple[bytes, int, datetime, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filing:
+    """One Consent that has been read and may be filed for `patient`."""
+
+    patient: PatientID
+    consent: ReadConsent
+    resource: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """What became of a filing. Refused: a Consent of that id is on file for another patient."""
+
+    outcome: Literal["loaded", "updated", "unchanged", "refused"]
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One version on file with the resource as it was filed."""
+
+    consent: ConsentVersion
+    resource: Mapping[str, Any]
+    current: bool
+
+
+class StoredConsents:
+    """The Consents of a deployment. Every method raises DependencyUnavailable where the database fails (T58)."""
+
+    def __init__(
+        self, engine: Engine, keys: KeyRing, implicit: ImplicitPolicy, retired: Select[str] | None = None
+    ) -> None:
+        """`retired` selects the ids of the persons that were merged into the one bound as `patient`.
+
+        A consent binds a person under every id the person ever had (T54, T57); which those are the index knows, and
+        hands in as a statement, so that a merge counts from the very next look-up.
+        """
+        self._engine = engine
+        self._keys = keys
+        self._implicit = implicit
+        self._retired = retired
+        person = consent.c.person_id
+        of_patient = person == bindparam("patient")
+        self._is_theirs = of_patient if retired is None else or_(of_patient, person.in_(retired))
+        self._current = (
+            select(consent.c.key, consent.c.version, consent_version.c.recorded_at, consent_version.c.content)
+            .join(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
+            .where(self._is_theirs)
+            .order_by(consent_version.c.recorded_at, consent.c.key)
+        )
+        self._read_once = lru_cache(maxsize=_REMEMBERED)(self._read)
+
+    def find(self, patient: PatientID) -> PatientPolicy:
+        """All consents of the person as of now, under every id the person ever had.
+
+        One that can't be evaluated comes without a rule, so that it denies, and raises an alert (T44).
+        """
+        with reading(self._engine) as connection:
+            rows = connection.execute(self._current, {"patient": patient}).tuples().all()
+        versions = tuple(self._read_once(*row) for row in rows)
+        for (key, *_), version in zip(rows, versions, strict=True):
+            if version.active and version.root is None:
+                event(Event.CONSENT_NOT_EVALUABLE, level=logging.WARNING, reference=key.hex())
+                ALERTS.labels(kind="consent-not-evaluable").inc()
+        return PatientPolicy(patient=patient, consents=versions, implicit=self._implicit)
+
+    def history(self, patient: PatientID) -> Sequence[StoredVersion]:
+        """Every version of every consent of the person, oldest first."""
+        statement = (
+            select(
+                *(consent_version.c.key, consent_version.c.version, consent_version.c.recorded_at),
+                *(consent_version.c.content, _IS_CURRENT),
+            )
+            .join(consent, consent.c.key == consent_version.c.key)
+            .where(self._is_theirs)
+            .order_by(consent_version.c.recorded_at, consent_version.c.key, consent_version.c.version)
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(statement, {"patient": patient}).tuples().all()
+        return [
+            StoredVersion(
+                consent=self._read(key, version, recorded_at, content),
+                resource=self._open(key, version, content)["resource"],
+                current=current,
+            )
+            for key, version, recorded_at, content, current in rows
+        ]
+
+    def save(self, filings: Sequence[Filing], now: datetime) -> Sequence[Filed]:
+        """Each filing is on file as its own outcome says, all of them in one transaction.
+
+        A Consent equal to the current version changes nothing; another one becomes the next version; the versions
+        before it stay.
+        """
+        with writing(self._engine) as connection:
+            return [self._save(connection, filing, now) for filing in filings]
+
+    def _save(self, connection: Connection, filing: Filing, now: datetime) -> Filed:
+        key = self._keys.blind("consent.id", filing.consent.id)
+        content = {"resource": filing.resource, "facilities": filing.consent.facilities}
+        row = connection.execute(_CURRENT_OF_ID, {"id_key": key}).one_or_none()
+        if row is None:
+            connection.execute(insert(consent), {"key": key, "person_id": filing.patient, "version": 1})
+            self._add_version(connection, key, 1, filing.patient, content, now)
+            return Filed(outcome="loaded", version=1)
+        stored = self._open(key, row.version, row.content)
+        same_name = stored["resource"].get("patient") == filing.resource.get("patient")
+        same_person = self._is_same_person(connection, row.person_id, filing.patient)
+        if not same_name and not same_person:
+            return Filed(outcome="refused", version=row.version)
+        if same_person and stored == content:
+            return Filed(outcome="unchanged", version=row.version)
+        # Filed under the same name for a person that was merged since: it stays theirs should that be undone.
+        person = row.person_id if same_name and same_person else filing.patient
+        version = row.version + 1
+        self._add_version(connection, key, version, person, content, now)
+        connection.execute(update(consent).where(consent.c.key == key).values(person_id=person, version=version))
+        return Filed(outcome="updated", version=version)
+
+    def _is_same_person(self, connection: Connection, filed_for: str, patient: PatientID) -> bool:
+        if filed_for == patient or self._retired is None:
+            return filed_for == patient
+        return filed_for in connection.execute(self._retired, {"patient": patient}).scalars().all()
+
+    def _add_version(
+        self,
+        connection: Connection,
+        key: bytes,
+        version: int,
+        person: str,
+        content: Mapping[str, Any],
+        now: datetime,
+    ) -> None:
+        sealed = self._keys.seal(consent_version.name, _row(key, version), orjson.dumps(content))
+        values = {"key": key, "version": version, "person_id": person, "recorded_at": now, "content": sealed}
+        connection.execute(insert(consent_version), values)
+
+    def _open(self, key: bytes, version: int, content: bytes) -> dict[str, Any]:
+        opened: dict[str, Any] = orjson.loads(self._keys.open(consent_version.name, _row(key, version), content))
+        return opened
+
+    def _read(self, key: bytes, version: int, recorded_at: datetime, content: bytes) -> ConsentVersion:
+        opened = self._open(key, version, content)
+        resource = opened["resource"]
+        try:
+            read = from_consent(resource, opened["facilities"])
+        except LoadRefused:
+            # Only a status that says so takes a consent out of force: whatever else is wrong with it, it denies.
+            ended = resource.get("status") in STATUSES and resource["status"] != "active"
+            return ConsentVersion(
+                id=str(resource.get("id")), version=version, active=not ended, recorded_at=recorded_at, root=None
+            )
+        return ConsentVersion(
+            id=read.id,
+            version=version,
+            active=read.active,
+            recorded_at=recorded_at,
+            root=read.root,
+            bases=read.bases,
+        )
+
+
+_IS_CURRENT = consent_version.c.version == consent.c.version
+_CURRENT_OF_ID = (
+    select(consent.c.person_id, consent.c.version, consent_version.c.content)
+    .join(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
+    .where(consent.c.key == bindparam("id_key"))
+    .with_for_update(of=consent)
+)
+
+
+def _row(key: bytes, version: int) -> str:
+    return f"{key.hex()}.{version}"

@@ -1,0 +1,288 @@
+"""What holds of every consent decision, for any consents of a person and any caller."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.consent.decide import decide_query
+from gateway.consent.policy import ConsentVersion, PatientPolicy, Provision
+from gateway.model import FacilityID, ImplicitPolicy, PatientID, Requester
+from tests.factories_consent import NOW, a_requester
+
+FACILITIES = tuple(FacilityID(name) for name in ("north", "south", "west"))
+PURPOSES = ("TREAT", "ETREAT", "BTG", "HPAYMT", "HMARKT", "HRESCH", "CLINTRCH")
+ACTORS = ("Organization/north", "urn:oid:1.2.3", "Practitioner/dr", "Practitioner/nobody")
+POLICIES: tuple[ImplicitPolicy, ...] = ("basic-normal", "all-normal", "break-glass-only", "deny")
+BELOW = {"TREAT": {"TREAT", "ETREAT", "BTG"}, "ETREAT": {"ETREAT", "BTG"}, "HRESCH": {"HRESCH", "CLINTRCH"}}
+
+limits = st.sampled_from((None, NOW - timedelta(days=2), NOW - timedelta(days=1), NOW, NOW + timedelta(days=1)))
+kinds = st.sampled_from(("permit", "deny"))
+
+
+def some(values: tuple[str, ...]) -> st.SearchStrategy[tuple[str, ...]]:
+    """A few of the values, or none."""
+    return st.lists(st.sampled_from(values), unique=True, max_size=2).map(tuple)
+
+
+@st.composite
+def rules(draw: st.DrawFn, kind: str | None = None, depth: int = 1) -> Provision:
+    """A provision of any shape, with nested ones at the root."""
+    return Provision(
+        type=kind or draw(kinds),
+        purposes=draw(some(PURPOSES)),
+        actors=draw(some(ACTORS)),
+        authored_by=draw(st.none() | some(FACILITIES)),  # type: ignore[arg-type]
+        period_start=draw(limits),
+        period_end=draw(limits),
+        nested=tuple(draw(st.lists(rules(depth=0), max_size=2))) if depth else (),
+    )
+
+
+@st.composite
+def versions(draw: st.DrawFn, kind: str | None = None) -> ConsentVersion:
+    """A consent version, live or not, now and then one that can't be evaluated."""
+    unevaluable = kind is None and draw(st.integers(0, 9)) == 0
+    return ConsentVersion(
+        id=draw(st.sampled_from(("a", "b", "c"))),
+        version=draw(st.integers(1, 3)),
+        active=draw(st.booleans()),
+        recorded_at=NOW - timedelta(days=draw(st.integers(0, 5))),
+        root=None if unevaluable else draw(rules(kind)),
+        bases=draw(st.lists(st.sampled_from(POLICIES), max_size=1).map(tuple)),
+    )
+
+
+policies = st.builds(
+    PatientPolicy,
+    patient=st.just(PatientID("p1")),
+    consents=st.lists(versions(), max_size=3).map(tuple),
+    implicit=st.sampled_from(POLICIES),
+)
+requesters = st.builds(
+    a_requester,
+    organization=st.sampled_from(("north", "south", "urn:oid:1.2.3")),
+    subject_id=st.sampled_from((None, "Practitioner/dr", "dr", "other")),
+    purposes=st.lists(st.sampled_from(PURPOSES), min_size=1, max_size=2, unique=True).map(tuple),
+)
+
+
+def shown(policy: PatientPolicy, requester: Requester) -> set[FacilityID]:
+    """The facilities whose data this caller may see."""
+    return {id_ for id_, decision in decide_query(policy, requester, FACILITIES, NOW).items() if decision.permitted}
+
+
+@given(policies, requesters, versions("deny"))
+def test_t070_adding_a_deny_never_shows_more(policy: PatientPolicy, requester: Requester, deny: ConsentVersion) -> None:
+    """A consent that only denies narrows what is shown, whatever else is on file."""
+    assert deny.root is not None
+    only_denies = replace(deny, root=replace(deny.root, nested=()))
+    more = replace(policy, consents=(*policy.consents, only_denies))
+    assert shown(more, requester) <= shown(policy, requester)
+
+
+@given(policies, requesters, rules("deny", depth=0), st.data())
+def test_t070_adding_a_nested_deny_never_shows_more(
+    policy: PatientPolicy, requester: Requester, deny: Provision, data: st.DataObject
+) -> None:
+    """Under any root."""
+    at = [index for index, consent in enumerate(policy.consents) if consent.root is not None]
+    if not at:
+        return
+    index = data.draw(st.sampled_from(at))
+    consents = list(policy.consents)
+    root = consents[index].root
+    assert root is not None
+    consents[index] = replace(consents[index], root=replace(root, nested=(*root.nested, deny)))
+    assert shown(replace(policy, consents=tuple(consents)), requester) <= shown(policy, requester)
+
+
+@given(policies, requesters, versions("permit"))
+def test_t070_removing_a_permit_never_shows_more(
+    policy: PatientPolicy, requester: Requester, permit: ConsentVersion
+) -> None:
+    """Where the implicit policy doesn't come back in its place: it denies, or another permit stays on file."""
+    stays = ConsentVersion(id="stays", version=1, active=True, recorded_at=NOW, root=Provision(type="permit"))
+    for base in (replace(policy, implicit="deny"), replace(policy, consents=(*policy.consents, stays))):
+        more = replace(base, consents=(*base.consents, permit))
+        only_permits = permit.root is not None and all(rule.type == "permit" for rule in permit.root.nested)
+        if only_permits:
+            assert shown(base, requester) <= shown(more, requester)
+
+
+@given(policies, requesters, st.data())
+def test_t070_removing_a_nested_permit_never_shows_more(
+    policy: PatientPolicy, requester: Requester, data: st.DataObject
+) -> None:
+    """Under any root."""
+    at = [
+        (index, rule)
+        for index, consent in enumerate(policy.consents)
+        for rule in (consent.root.nested if consent.root else ())
+        if rule.type == "permit"
+    ]
+    if not at:
+        return
+    index, rule = data.draw(st.sampled_from(at))
+    consents = list(policy.consents)
+    root = consents[index].root
+    assert root is not None
+    rest = list(root.nested)
+    rest.remove(rule)
+    consents[index] = replace(consents[index], root=replace(root, nested=tuple(rest)))
+    fewer = shown(replace(policy, consents=tuple(consents)), requester)
+    assert fewer <= shown(policy, requester)
+
+
+@given(policies, requesters, versions(), st.integers(0, 3))
+def test_t043_a_consent_that_is_not_in_force_changes_nothing(
+    policy: PatientPolicy, requester: Requester, version: ConsentVersion, place: int
+) -> None:
+    """Neither one that is not active nor one whose time is over, wherever it stands in the list."""
+    over = replace(version, active=False)
+    if version.root is not None:
+        over = replace(version, active=True, root=replace(version.root, period_end=NOW))
+    for gone in (replace(version, active=False), over):
+        more = replace(policy, consents=(*policy.consents[:place], gone, *policy.consents[place:]))
+        assert shown(more, requester) == shown(policy, requester)
+
+
+@given(policies, requesters)
+def test_the_order_of_consents_changes_nothing(policy: PatientPolicy, requester: Requester) -> None:
+    """Which one is newer, older, first or last plays no part."""
+    assert shown(replace(policy, consents=policy.consents[::-1]), requester) == shown(policy, requester)
+
+
+@given(policies, requesters, st.sampled_from(PURPOSES))
+def test_asking_for_more_purposes_never_shows_more(policy: PatientPolicy, requester: Requester, purpose: str) -> None:
+    """Each purpose has to be permitted by itself (T62)."""
+    more = replace(requester, purposes=(*requester.purposes, purpose))
+    assert shown(policy, more) <= shown(policy, requester)
+
+
+@given(policies, requesters)
+def test_a_permit_says_since_when_and_never_from_the_future(policy: PatientPolicy, requester: Requester) -> None:
+    """`opened_at` lies in the past, and is there whenever a consent permits."""
+    for decision in decide_query(policy, requester, FACILITIES, NOW).values():
+        assert decision.reason
+        if decision.permitted and decision.consents:
+            assert decision.opened_at is not None
+        assert decision.opened_at is None or (decision.permitted and decision.opened_at <= NOW)
+
+
+@given(policies, requesters)
+def test_t070_the_decision_equals_the_standard_read_once_more(policy: PatientPolicy, requester: Requester) -> None:
+    """A second evaluator, written from the rules' text alone, gives the same answer."""
+    assert shown(policy, requester) == _shown_by_the_text(policy, requester)
+
+
+def test_t070_ten_thousand_random_policies_are_decided_as_the_standard_reads() -> None:
+    """The same without Hypothesis's care for small examples, and so many times over."""
+    random = Random(70)
+    permitted = 0
+    for _ in range(10_000):
+        policy = PatientPolicy(
+            patient=PatientID("p1"),
+            consents=tuple(_any_version(random) for _ in range(random.randrange(4))),
+            implicit=random.choice(POLICIES),
+        )
+        requester = a_requester(
+            organization=random.choice(("north", "south", "urn:oid:1.2.3")),
+            subject_id=random.choice((None, "Practitioner/dr", "dr", "other")),
+            purposes=tuple(random.sample(PURPOSES, random.choice((1, 1, 2)))),
+        )
+        answer = shown(policy, requester)
+        permitted += bool(answer)
+        assert answer == _shown_by_the_text(policy, requester), (policy, requester)
+    assert 1000 < permitted < 9000
+
+
+def _any_version(random: Random) -> ConsentVersion:
+    root = _any_rule(random, tuple(_any_rule(random) for _ in range(random.randrange(3))))
+    return ConsentVersion(
+        id=random.choice("abc"),
+        version=random.randrange(1, 4),
+        active=random.random() < 0.8,
+        recorded_at=NOW - timedelta(days=random.randrange(6)),
+        root=root if random.random() < 0.95 else None,
+        bases=tuple(random.sample(POLICIES, random.choice((0, 0, 1)))),
+    )
+
+
+def _any_rule(random: Random, nested: tuple[Provision, ...] = ()) -> Provision:
+    return Provision(
+        type=random.choice(("permit", "permit", "deny")),
+        purposes=tuple(random.sample(PURPOSES, random.randrange(3))),
+        actors=tuple(random.sample(ACTORS, random.choice((0, 0, 1, 2)))),
+        authored_by=random.choice((None, None, tuple(random.sample(FACILITIES, random.randrange(3))))),
+        period_start=random.choice((None, None, NOW - timedelta(days=1), NOW, NOW + timedelta(days=1))),
+        period_end=random.choice((None, None, NOW - timedelta(days=1), NOW, NOW + timedelta(days=1))),
+        nested=nested,
+    )
+
+
+# The second evaluator. It shares nothing with the product but the values, and says the rules in another way: it writes
+# out all that a rule is about, as (purpose, actor, facility) triples, and looks the question up in it.
+
+Triple = tuple[str, str, str]
+
+
+def _extent(rule: Provision, outer: Provision | None) -> set[Triple]:
+    permit = rule.type == "permit"
+    if permit and outer is not None:
+        rule = replace(
+            rule,
+            purposes=rule.purposes or outer.purposes,
+            actors=rule.actors or outer.actors,
+            authored_by=outer.authored_by if rule.authored_by is None else rule.authored_by,
+        )
+    purposes: set[str] = set()
+    for purpose in rule.purposes or PURPOSES:
+        purposes |= BELOW.get(purpose, {purpose})
+    if permit and "BTG" not in rule.purposes:
+        purposes.discard("BTG")
+    facilities = FACILITIES if rule.authored_by is None else rule.authored_by
+    return {(p, a, f) for p in purposes for a in (rule.actors or ("*",)) for f in facilities}
+
+
+def _shown_by_the_text(policy: PatientPolicy, requester: Requester) -> set[FacilityID]:
+    return {id_ for id_ in FACILITIES if all(_may(policy, requester, p, id_, NOW) for p in requester.purposes)}
+
+
+def _may(policy: PatientPolicy, requester: Requester, purpose: str, facility: str, now: datetime) -> bool:
+    callers = {"*", requester.organization, "Organization/" + requester.organization}
+    if requester.subject_id:
+        callers |= {requester.subject_id, "Practitioner/" + requester.subject_id.removeprefix("Practitioner/")}
+    question = {(purpose, caller, facility) for caller in callers}
+
+    def in_time(rule: Provision) -> bool:
+        return not (rule.period_start and now < rule.period_start) and not (rule.period_end and now >= rule.period_end)
+
+    said: list[str] = []
+    permits_on_file = False
+    bounds = {policy.implicit}
+    for consent in policy.consents:
+        if not consent.active:
+            continue
+        if consent.root is None:
+            return False
+        if not in_time(consent.root):
+            continue
+        bounds |= set(consent.bases)
+        permits_on_file |= consent.root.type == "permit"
+        nested = [r.type for r in consent.root.nested if in_time(r) and question & _extent(r, consent.root)]
+        if nested:
+            said.append(min(nested))  # "deny" comes before "permit" in the alphabet too
+        elif question & _extent(consent.root, None):
+            said.append(consent.root.type)
+    if said:
+        return "deny" not in said
+    opens = {
+        "basic-normal": {"TREAT", "ETREAT"},
+        "all-normal": set(PURPOSES),
+        "break-glass-only": {"BTG"},
+        "deny": set[str](),
+    }
+    return not permits_on_file and all(purpose in opens[bound] for bound in bounds)
