@@ -76,25 +76,27 @@ class Postgres:
         """The URL of a database of this server."""
         return f"postgresql://{OWNER}@127.0.0.1:{self.port}/{database}"
 
+    def _copy(self, name: str, template: str) -> str:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            # Three times as fast as writing the copy to the log; before 15 it was the only way.
+            strategy = "STRATEGY FILE_COPY" if connection.info.server_version >= 150000 else ""
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
+        return self.url(name)
+
     def create_empty(self) -> str:
         """The URL of a new database without any table."""
-        name = next(self._names)
-        self._run(f"CREATE DATABASE {name} TEMPLATE template0")
-        return self.url(name)
+        return self._copy(next(self._names), "template0")
 
     def create_migrated(self) -> str:
         """The URL of a new database with the gateway's schema, copied from one that was migrated once."""
         if not self._has_template:
-            self._run(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
-            engine = open_database(self.url(TEMPLATE))
+            engine = open_database(self._copy(TEMPLATE, "template0"))
             try:
                 migrate(engine)
             finally:
                 engine.dispose()
             self._has_template = True
-        name = next(self._names)
-        self._run(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-        return self.url(name)
+        return self._copy(next(self._names), TEMPLATE)
 
     def drop(self, url: str) -> None:
         """The database is gone, whoever was still connected."""
