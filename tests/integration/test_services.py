@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from gateway.db.session import open_database, reading, writing
 from tests import canary
-from tests.services import chromium, dicom_files, nginx, node
+from tests.services import chromium, dicom_files, dicom_writer, nginx, node
 from tests.services.haproxy import HAProxy
 from tests.services.nginx import Nginx
 from tests.services.orthanc import Orthanc
@@ -123,7 +123,9 @@ def test_the_same_files_are_made_every_time(tmp_path: Path) -> None:
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
-        made.append({path.name: path.read_bytes() for path in dicom_files.write(dicom_files.ARCHIVES["NORTH"], folder)})
+        made.append(
+            {path.name: path.read_bytes() for path in dicom_writer.write(dicom_files.ARCHIVES["NORTH"], folder)}
+        )
     assert made[0] == made[1]
     assert len(made[0]) == sum(study.instances for study in dicom_files.ARCHIVES["NORTH"])
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import requests
 
-from tests.services import dicom_files
 from tests.services.dicom_files import StudyOnFile
 from tests.services.loopback import preload
 from tests.services.process import Server, ServiceMissing, binary, free_port, scratch_folder
@@ -83,7 +82,9 @@ class Orthanc:
 
     def load(self, studies: Sequence[StudyOnFile]) -> None:
         """The archive holds the studies too."""
-        self.load_files(dicom_files.write(studies, scratch_folder("dicom")))
+        from tests.services import dicom_writer  # slow to import, and few test runs need it
+
+        self.load_files(dicom_writer.write(studies, scratch_folder("dicom")))
         self.studies += tuple(studies)
 
     def load_files(self, paths: Iterable[Path]) -> None:

@@ -1,6 +1,6 @@
 """A Redis of the tests' own, in memory only."""
 
-import redis
+import socket
 
 from tests.services.process import Server, accepts_connections, binary, free_port, scratch_folder
 
@@ -19,8 +19,9 @@ class Redis:
 
     def clear(self) -> None:
         """It holds no key."""
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            assert connection.recv(64) == b"+OK\r\n"
 
     def stop(self) -> None:
         """The server has ended."""

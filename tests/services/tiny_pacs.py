@@ -8,7 +8,6 @@ from pathlib import Path
 
 import requests
 
-from tests.services import dicom_files
 from tests.services.dicom_files import StudyOnFile
 from tests.services.loopback import preload
 from tests.services.process import Server, ServiceMissing, accepts_connections, free_port, scratch_folder
@@ -56,8 +55,10 @@ class TinyPacs:
 
     def load(self, studies: Sequence[StudyOnFile]) -> None:
         """The archive holds the studies too (STOW-RS, DICOM PS3.18 §10.5). Raises requests.HTTPError."""
+        from tests.services import dicom_writer  # slow to import, and few test runs need it
+
         parts = []
-        for path in dicom_files.write(studies, scratch_folder("dicom")):
+        for path in dicom_writer.write(studies, scratch_folder("dicom")):
             head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n"
             parts.append(head.encode() + path.read_bytes() + b"\r\n")
         answer = requests.post(
