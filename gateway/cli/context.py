@@ -1,19 +1,49 @@
 """What a command needs of the gateway: its settings, keys and database, opened when first asked for."""
 
 import os
+import pwd
 import sys
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cached_property
+from types import TracebackType
 
 import orjson
 from sqlalchemy import Engine
 
+from gateway.audit.log import StoredAuditLog, open_audit_log
+from gateway.audit.record import AuditRecord, Outcome, Who
 from gateway.config import Settings
 from gateway.db.crypto import KeyRing, create_key_file, read_key_file
 from gateway.db.session import open_database
 
 
 class Operator:
-    """The gateway's parts for one run of a command."""
+    """The gateway's parts for one run of a command; closed at the end where it is used with `with`."""
+
+    def __enter__(self) -> "Operator":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+        opened = vars(self)
+        if "audit" in opened:
+            self.audit.close()
+        if "engine" in opened:
+            self.engine.dispose()
+
+    @cached_property
+    def name(self) -> str:
+        """Who runs the command, as the system knows them."""
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            return f"uid {os.getuid()}"
+
+    @property
+    def now(self) -> datetime:
+        """This moment: a command line is a face, and faces read the clock."""
+        return datetime.now(UTC)
 
     @cached_property
     def settings(self) -> Settings:
@@ -36,6 +66,32 @@ class Operator:
 
             upgrade_to_head(engine)
         return engine
+
+    @cached_property
+    def audit(self) -> StoredAuditLog:
+        """The audit log."""
+        return open_audit_log(self.engine, self.keys)
+
+    def note(
+        self,
+        reason: str,
+        *,
+        outcome: Outcome = "success",
+        patient: str | None = None,
+        details: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """What the operator did is in the audit. Raises AuditUnavailable."""
+        note = AuditRecord(
+            id=str(uuid.uuid4()),
+            recorded=self.now,
+            kind="operator",
+            outcome=outcome,
+            reason=reason,
+            who=Who(subject_id=self.name, subject_role="operator"),
+            patient=patient,
+            details=tuple(details),
+        )
+        self.audit.record([note])
 
 
 def print_json(value: object) -> None:
