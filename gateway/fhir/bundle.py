@@ -1,9 +1,11 @@
 """What does the answer to a search look like? A FHIR R4 searchset, its entries marked with why they are there."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
+
+from gateway.fhir.meta import to_instant
 
 Resource = Mapping[str, Any]
 
@@ -30,7 +32,7 @@ def searchset(
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
         "id": bundle_id,
-        "meta": {"lastUpdated": instant(now)},
+        "meta": {"lastUpdated": to_instant(now)},
         "type": "searchset",
         "total": total,
         "link": link,
@@ -41,11 +43,6 @@ def searchset(
     if entries:  # FHIR JSON knows no empty arrays
         bundle["entry"] = entries
     return bundle
-
-
-def instant(moment: datetime) -> str:
-    """`moment` as a FHIR instant in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _entry(resource: Resource, mode: Literal["match", "include"], base: str) -> dict[str, Any]:

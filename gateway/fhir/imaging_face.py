@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gateway.auth import smart_scopes
@@ -14,10 +15,11 @@ from gateway.fhir.elements import with_elements, with_summary
 from gateway.fhir.endpoint import to_endpoint
 from gateway.fhir.imaging_study import to_imaging_study
 from gateway.fhir.operation_outcome import gap_outcome
-from gateway.fhir.paging import Cursor, Place, cursor_in, decode_cursor, encode_cursor, page_of, page_url, place_in
+from gateway.fhir.paging import Cursor, Place, cursor_in, decode_cursor, encode_cursor, page_of, page_url
 from gateway.fhir.patient import to_patient
 from gateway.fhir.query_string import Pairs, write_url
 from gateway.fhir.search_params import ImagingSearch, parse_imaging_search
+from gateway.imaging.matching import sort_key
 from gateway.imaging.study import Study
 from gateway.model import Requester
 from gateway.rooms import Rooms
@@ -108,7 +110,8 @@ class _Page:
         """The studies of this page, in order; none where only a count is asked for."""
         if self._search.summary == "count":
             return ()
-        page, self.next = page_of(studies, place_in(self._search.sort), self._search.count, self._after)
+        place = partial(sort_key, sort=self._search.sort)
+        page, self.next = page_of(studies, place, self._search.count, self._after)
         return page
 
 

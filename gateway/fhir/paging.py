@@ -8,7 +8,7 @@ from base64 import b64decode, urlsafe_b64encode
 from binascii import Error
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import orjson
@@ -16,19 +16,15 @@ import orjson
 from gateway.db.crypto import KeyRing, SealBroken
 from gateway.errors import ExpiredCursor, InvalidQuery, NotFound
 from gateway.fhir.query_string import Pairs, write_url
-from gateway.fhir.search_params import Sort, SortKey
-from gateway.imaging.study import Study
 from gateway.model import Requester
 
 CURSOR = "_cursor"
 """The parameter of a page link. It is opaque: sealed with the gateway's key, for this caller, for ten minutes."""
 LIFETIME = timedelta(minutes=10)
 _MOST_CHARACTERS = 8000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 Place = tuple[int | str, ...]
-"""Where an entry stands in the order of a search: the values it is sorted by, then its id, so that no two are equal."""
+"""Where an entry stands in the order of a search (`imaging.matching.sort_key`); no two entries have the same."""
 
 T = TypeVar("T")
 
@@ -50,29 +46,6 @@ def page_of(
     placed.sort(key=lambda pair: pair[0])
     page = placed[:count]
     return [entry for _, entry in page], page[-1][0] if len(placed) > count else None
-
-
-def place_in(sort: Sort) -> Callable[[Study], Place]:
-    """How studies are placed by `sort`. One without a date comes after the others, whichever way they are sorted."""
-
-    def place(study: Study) -> Place:
-        values: list[int | str] = []
-        for key, descends in sort:
-            moment = _MOMENTS[key](study)
-            if moment is None:
-                values += (1, 0)
-            else:
-                microseconds = (moment - _EPOCH) // _MICROSECOND
-                values += (0, -microseconds if descends else microseconds)
-        return (*values, study.id)
-
-    return place
-
-
-_MOMENTS: dict[SortKey, Callable[[Study], datetime | None]] = {
-    "started": lambda study: study.started.moment.start if study.started else None,
-    "_lastUpdated": lambda study: study.last_updated,
-}
 
 
 def cursor_in(pairs: Sequence[tuple[str, str]]) -> str | None:

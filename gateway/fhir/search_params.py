@@ -17,9 +17,9 @@ from gateway.fhir.values import (
     parse_strings,
     parse_tokens,
 )
+from gateway.imaging.matching import SortKey
 from gateway.model import Identifier, PatientID, PatientRef, StudyQuery, Token
 
-SortKey = Literal["started", "_lastUpdated"]
 Sort = tuple[tuple[SortKey, bool], ...]
 """Each key with whether it descends, the first one deciding first."""
 

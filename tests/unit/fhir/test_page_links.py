@@ -3,12 +3,14 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from gateway.db.crypto import KeyRing
 from gateway.errors import ExpiredCursor, InvalidQuery, NotFound
-from gateway.fhir.paging import LIFETIME, Cursor, cursor_in, decode_cursor, encode_cursor, page_of, page_url, place_in
+from gateway.fhir.paging import LIFETIME, Cursor, cursor_in, decode_cursor, encode_cursor, page_of, page_url
+from gateway.imaging.matching import sort_key
 from gateway.imaging.study import Started, Study
 from gateway.model import ClientID, Moment, PatientID, Requester, StudyUID
 
@@ -157,7 +159,7 @@ def test_studies_without_a_date_come_last_and_ties_go_by_id(descends: bool, orde
     old, new = datetime(1969, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
     studies = [a_study("none", None), a_study("old-b", old), a_study("new", new), a_study("old-a", old)]
 
-    page, _ = page_of(studies, place_in((("started", descends),)), 10)
+    page, _ = page_of(studies, partial(sort_key, sort=(("started", descends),)), 10)
 
     assert [study.id for study in page] == order
 
@@ -167,7 +169,7 @@ def test_a_second_key_decides_between_equals() -> None:
     day = datetime(2024, 1, 1, tzinfo=UTC)
     studies = [a_study("a", day, NOW), a_study("b", day, NOW + timedelta(microseconds=1)), a_study("c", None)]
 
-    page, _ = page_of(studies, place_in((("started", False), ("_lastUpdated", True))), 10)
+    page, _ = page_of(studies, partial(sort_key, sort=(("started", False), ("_lastUpdated", True))), 10)
 
     assert [study.id for study in page] == ["b", "a", "c"]
 
