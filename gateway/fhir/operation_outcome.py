@@ -81,11 +81,17 @@ def answer_for(exc: BaseException, *, reference: str = "") -> ErrorAnswer:
 
     An error outside the table is a bug: 500 with `reference`, under which the log has it, and nothing else.
     """
-    row = next((_ROWS[cls] for cls in type(exc).__mro__ if cls in _ROWS), None)
+    row = _row(type(exc))
     if row is None or not isinstance(exc, GatewayError):
         words = f"an unexpected error; the log has it under {reference}" if reference else "an unexpected error"
         return ErrorAnswer(status=500, outcome=outcome("error", "exception", words))
     return ErrorAnswer(status=row.status, outcome=_outcome(*_issues(exc, row)), headers=_headers(exc, row))
+
+
+def status_of(error: type[BaseException]) -> int:
+    """The status that errors of this class are told with."""
+    row = _row(error)
+    return row.status if row else 500
 
 
 def outcome(severity: Severity, code: str, diagnostics: str) -> dict[str, Any]:
@@ -96,6 +102,10 @@ def outcome(severity: Severity, code: str, diagnostics: str) -> dict[str, Any]:
 def gap_outcome(facility_id: str, facility_name: str, code: GapCode) -> dict[str, Any]:
     """The warning that names a facility whose part of the answer is missing (contract §6)."""
     return outcome("warning", code, _gap(facility_id, facility_name, code))
+
+
+def _row(error: type[BaseException]) -> _Row | None:
+    return next((_ROWS[cls] for cls in error.__mro__ if cls in _ROWS), None)
 
 
 def _gap(facility_id: str, facility_name: str, code: str) -> str:

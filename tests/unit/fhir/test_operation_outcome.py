@@ -27,7 +27,7 @@ from gateway.errors import (
     UnsupportedMediaType,
     UnsupportedParameter,
 )
-from gateway.fhir.operation_outcome import answer_for, gap_outcome, outcome
+from gateway.fhir.operation_outcome import answer_for, gap_outcome, outcome, status_of
 
 ANSWERS: list[tuple[BaseException, int, str, dict[str, str]]] = [
     (InvalidQuery("why"), 400, "invalid", {}),
@@ -69,6 +69,7 @@ def test_each_error_has_its_status_issue_and_headers(
     answer = answer_for(exc, reference="ref-1")
 
     assert (answer.status, answer.outcome["issue"][0]["code"], dict(answer.headers)) == (status, issue, headers)
+    assert status_of(type(exc)) == status
     assert len(json.dumps(answer.outcome)) <= 2048
     OperationOutcome.model_validate(answer.outcome)
 
