@@ -1,5 +1,7 @@
 """The CapabilityStatement tells the truth."""
 
+from pathlib import Path
+
 from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
 from gateway.fhir.capability import capability_statement
@@ -51,3 +53,12 @@ def test_it_advertises_what_is_there_and_no_more() -> None:
     """The four resources; no writing, no history, no batch."""
     assert set(RESOURCES) == {"ImagingStudy", "Patient", "Endpoint", "Organization"}
     assert "interaction" not in STATEMENT["rest"][0]
+
+
+def test_every_parameter_it_names_is_documented() -> None:
+    """`docs/reference/searching.md` tells people what the statement tells programs."""
+    page = (Path(__file__).parents[3] / "docs/reference/searching.md").read_text()
+
+    for resource in RESOURCES.values():
+        for parameter in resource["searchParam"]:
+            assert f"`{parameter['name']}" in page, parameter["name"]
