@@ -55,9 +55,7 @@ class StoredVersion:
 class StoredConsents:
     """The Consents of a deployment. Every method raises DependencyUnavailable where the database fails (T58)."""
 
-    def __init__(
-        self, engine: Engine, keys: KeyRing, implicit: ImplicitPolicy, retired: Select[str] | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, keys: KeyRing, implicit: ImplicitPolicy, retired: Select[str]) -> None:
         """`retired` selects the ids of the persons that were merged into the one bound as `patient`.
 
         A consent binds a person under every id the person ever had (T54, T57); which those are the index knows, and
@@ -68,8 +66,7 @@ class StoredConsents:
         self._implicit = implicit
         self._retired = retired
         person = consent.c.person_id
-        of_patient = person == bindparam("patient")
-        self._is_theirs = of_patient if retired is None else or_(of_patient, person.in_(retired))
+        self._is_theirs = or_(person == bindparam("patient"), person.in_(retired))
         self._current = (
             select(consent.c.key, consent.c.version, consent_version.c.recorded_at, consent_version.c.content)
             .join(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
@@ -84,7 +81,7 @@ class StoredConsents:
         One that can't be evaluated comes without a rule, so that it denies, and raises an alert (T44).
         """
         with reading(self._engine) as connection:
-            rows = connection.execute(self._current, {"patient": patient}).tuples().all()
+            rows = connection.execute(self._current, {"patient": patient}).all()
         versions = tuple(self._read_once(*row) for row in rows)
         for (key, *_), version in zip(rows, versions, strict=True):
             if version.active and version.root is None:
@@ -104,7 +101,7 @@ class StoredConsents:
             .order_by(consent_version.c.recorded_at, consent_version.c.key, consent_version.c.version)
         )
         with reading(self._engine) as connection:
-            rows = connection.execute(statement, {"patient": patient}).tuples().all()
+            rows = connection.execute(statement, {"patient": patient}).all()
         return [
             StoredVersion(
                 consent=self._read(key, version, recorded_at, content),
@@ -146,8 +143,8 @@ class StoredConsents:
         return Filed(outcome="updated", version=version)
 
     def _is_same_person(self, connection: Connection, filed_for: str, patient: PatientID) -> bool:
-        if filed_for == patient or self._retired is None:
-            return filed_for == patient
+        if filed_for == patient:
+            return True
         return filed_for in connection.execute(self._retired, {"patient": patient}).scalars().all()
 
     def _add_version(
