@@ -38,6 +38,8 @@ class HTTPExchange:
 
     url: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    form: bytes | None = field(default=None, repr=False)
+    """Where there is one, a POST of this `application/x-www-form-urlencoded` body: a request for a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
