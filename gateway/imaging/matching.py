@@ -134,7 +134,7 @@ def _holds(bound: DateBound, target: Moment, now: datetime) -> bool:
             return target.start >= searched.end
         case "eb":
             return target.end <= searched.start
-        case "ap":
+        case _:  # ap
             return _is_near(searched, target, now)
 
 
