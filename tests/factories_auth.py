@@ -13,6 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from gateway.audit.record import AuditRecord
 from gateway.auth.backend_services import BackendServices
 from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.client_assertion import AssertionVerifier
@@ -21,6 +22,7 @@ from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.jwks_fetch import FetchedJWKS
 from gateway.auth.tokens import sign
 from gateway.db.crypto import KeyRing
+from gateway.errors import AuditUnavailable
 from gateway.model import ClientID, PatientID, Requester
 from gateway.purposes import SYSTEM
 
@@ -193,6 +195,19 @@ class FakeUsedAssertions:
         fresh = (issuer, token_id) not in self.used
         self.used.add((issuer, token_id))
         return fresh
+
+
+class FakeAuditLog:
+    """`AuditLog` in memory; it fails while `broken`."""
+
+    def __init__(self) -> None:
+        self.records: list[AuditRecord] = []
+        self.broken = False
+
+    def record(self, records: Sequence[AuditRecord]) -> None:
+        if self.broken:
+            raise AuditUnavailable("the audit can't be stored")
+        self.records.extend(records)
 
 
 class FakeKeyServer:
