@@ -16,7 +16,7 @@ from gateway.errors import LoadRefused
 from gateway.model import Identifier, PatientID, PatientRef
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.fhir_patient import PatientRecord, read_patient
-from gateway.mpi.history import LinkEvent, LinkedRecord, PersonHistory, find_history
+from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
 
 _LINES_A_TRANSACTION = 50
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -209,11 +209,10 @@ def _as_text(found: PersonHistory) -> Iterator[str]:
 
 
 def _why(event: LinkEvent) -> str:
+    rule, system = event.reason["rule"], event.reason["system"]
     records = ", ".join(str(record_id) for record_id in event.reason["records"])
-    words = {
-        "alone": "a person of its own: it shares no strong identifier",
-        "kept-apart": f"kept apart from record {records}, with which it shares an identifier of {event.reason['system']}",
-        "shares-identifier": f"shares an identifier of {event.reason['system']} with record {records}",
-        "follows-its-person": "moved with its person",
-    }
-    return words.get(event.reason["rule"], event.reason["rule"])
+    if rule == "shares-identifier":
+        return f"shares an identifier of {system} with record {records}"
+    if rule == "kept-apart":
+        return f"kept apart, though it shares an identifier of {system} with record {records}"
+    return "moved with its person" if rule == "follows-its-person" else "shares no strong identifier with any record"

@@ -1,7 +1,9 @@
 """The patient index keeps who is who, in SQLite and in PostgreSQL alike."""
 
+import subprocess
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -16,6 +18,7 @@ from gateway.mpi.fhir_patient import read_patient
 from gateway.mpi.links import MOST_CARRIERS
 from gateway.mpi.tables import conflict, link_event, person, record, record_identifier
 from tests.factories_mpi import DOMAINS, EAST, INSURANCE, NATIONAL, NORTH, NOW, SOUTH, Index, StatementCount, a_patient
+from tests.services.process import binary
 
 LATER = NOW + timedelta(hours=1)
 
@@ -503,6 +506,38 @@ def test_t156_a_sealed_record_moved_to_another_row_is_refused(index: Index) -> N
             index.find(NORTH, "N-1")
 
     assert index.find(NORTH, "N-2") is not None
+
+
+def test_t155_nothing_of_a_patient_is_readable_in_the_files(index: Index, database_url: str) -> None:
+    """Names, birth dates, addresses and identifier values are in no file of the database and in no dump of it."""
+    canaries = ("Zebulon", "Quetzalcoatl", "1931-07-19", "CANARY-MRN-77", "CANARY-NATIONAL-88", "Canary Street")
+    patient = a_patient(
+        "CANARY-MRN-77",
+        family="Quetzalcoatl",
+        given=("Zebulon",),
+        birth_date="1931-07-19",
+        national="CANARY-NATIONAL-88",
+        address=[{"line": ["Canary Street 1"]}],
+    )
+    index.save(patient, {**patient, "gender": "unknown"}, a_patient("N-2", national="CANARY-NATIONAL-88"))
+    index.save(a_patient("N-3", national="CANARY-NATIONAL-88", given=("Bob",), birth_date="1900-01-01"))
+    assert index.find(NORTH, "CANARY-MRN-77") is not None
+
+    dump = _everything(database_url)
+
+    assert b"mpi_record" in dump
+    assert NATIONAL.encode() in dump
+    for canary in canaries:
+        for encoding in ("utf-8", "utf-16-le"):
+            assert canary.encode(encoding) not in dump, canary
+        assert canary.encode().hex().encode() not in dump, canary
+
+
+def _everything(url: str) -> bytes:
+    if url.startswith("postgresql"):
+        return subprocess.run([binary("pg_dump"), url], check=True, capture_output=True).stdout
+    path = Path(url.removeprefix("sqlite:///"))
+    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
 def test_t158_one_identifier_has_another_hash_in_each_place(index: Index) -> None:
