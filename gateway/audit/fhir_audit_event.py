@@ -19,7 +19,7 @@ OUTCOMES: dict[Outcome, str] = {"success": "0", "refused": "4", "failed": "12"}
 Action = Literal["C", "R", "U", "D", "E"]
 
 
-def to_audit_events(record: AuditRecord, *, base_url: str, site: str) -> list[Element]:
+def to_audit_events(record: AuditRecord, *, base_url: str, site: str = "Imaging exchange gateway") -> list[Element]:
     """The FHIR R4 AuditEvents of `record`, with the ids `{record.id}-1`, `-2`, ... in a fixed order.
 
     `base_url` and `site` name the gateway. Everything the record says is in them.

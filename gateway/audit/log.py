@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 
@@ -56,18 +56,20 @@ class StoredAuditLog:
     def read(
         self,
         *,
-        patient: str | None = None,
+        patients: Collection[str] | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[AuditRecord]:
         """The records in the order they were stored: of one person, and recorded in `[since, until)`, where asked.
 
+        `patients` are the ids by which the one person is or was known.
         Raises AuditRecordBroken at a record that can't be opened, and DependencyUnavailable.
         """
+        wanted = None if patients is None else [self._patient_key(patient) for patient in patients]
         after, left = 0, limit
         while left is None or left > 0:
-            rows = self._find_rows(after, patient, since, until, _PAGE if left is None else min(_PAGE, left))
+            rows = self._find_rows(after, wanted, since, until, _PAGE if left is None else min(_PAGE, left))
             for seq, record_id, sealed in rows:
                 yield self._opened(seq, record_id, sealed)
             if not rows:
@@ -103,12 +105,12 @@ class StoredAuditLog:
             connection.execute(_INSERT, rows)
 
     def _find_rows(
-        self, after: int, patient: str | None, since: datetime | None, until: datetime | None, limit: int
+        self, after: int, wanted: list[bytes] | None, since: datetime | None, until: datetime | None, limit: int
     ) -> Sequence[tuple[int, str, bytes]]:
         columns = audit_record.c
         statement = select(columns.seq, columns.id, columns.sealed).where(columns.seq > after)
-        if patient is not None:
-            statement = statement.where(columns.patient_key == self._patient_key(patient))
+        if wanted is not None:
+            statement = statement.where(columns.patient_key.in_(wanted))
         if since is not None:
             statement = statement.where(columns.recorded_at >= since)
         if until is not None:

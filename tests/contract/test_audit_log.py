@@ -59,10 +59,12 @@ def test_records_are_found_by_person_and_by_time(log: StoredAuditLog) -> None:
     mine = [a_record(recorded=NOON + n * SECONDS) for n in range(4)]
     log.record([*mine, a_record(patient="someone-else"), a_record(patient=None)])
 
-    assert list(log.read(patient=PERSON)) == mine
-    assert list(log.read(patient=PERSON, since=NOON + SECONDS, until=NOON + 3 * SECONDS)) == mine[1:3]
-    assert list(log.read(patient=PERSON, limit=2)) == mine[:2]
-    assert list(log.read(patient="nobody")) == []
+    assert list(log.read(patients=[PERSON])) == mine
+    assert list(log.read(patients=[PERSON], since=NOON + SECONDS, until=NOON + 3 * SECONDS)) == mine[1:3]
+    assert list(log.read(patients=[PERSON], limit=2)) == mine[:2]
+    assert list(log.read(patients=["nobody"])) == []
+    assert list(log.read(patients=[])) == []
+    assert len(list(log.read(patients=[PERSON, "someone-else"]))) == 5, "a person keeps the records of former ids"
     assert list(log.read(limit=0)) == []
 
 

@@ -1,0 +1,136 @@
+"""An auditor takes the audit away through the command line, and that is audited too."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.auditevent import AuditEvent
+
+from gateway.audit.canonical import from_canonical
+from gateway.audit.log import open_audit_log
+from gateway.audit.record import AuditRecord
+from gateway.db.crypto import read_key_file
+from gateway.db.session import open_database
+from tests.factories_audit import a_record
+from tests.services.gateway import Gateway
+
+FACILITY = """
+[[facility]]
+id = "north"
+name = "North"
+identifier_system = "urn:oid:1.2.36.1.10"
+query_url = "http://127.0.0.1:9/dicom-web"
+"""
+PATIENT = {
+    "resourceType": "Patient",
+    "identifier": [{"system": "urn:oid:1.2.36.1.10", "value": "N-1"}],
+    "name": [{"family": "Quillfeather", "given": ["Zebediah"]}],
+    "birthDate": "1960-01-02",
+}
+DAY = datetime(2026, 3, 5, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """A gateway that knows one patient."""
+    one = Gateway({"GATEWAY_BASE_URL": "https://exchange.example"})
+    one.run("facilities", "apply", str(one.write("facilities.toml", FACILITY)))
+    one.run("patients", "load", str(one.write("patients.ndjson", json.dumps(PATIENT))))
+    yield one
+    one.stop()
+
+
+def _store(gateway: Gateway, *records: AuditRecord) -> None:
+    folder = gateway.folder / "var"
+    engine = open_database(f"sqlite:///{folder / 'gateway.db'}")
+    with open_audit_log(engine, read_key_file(folder / "keys.json")) as log:
+        log.record(records)
+    engine.dispose()
+
+
+def _export(gateway: Gateway, *options: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in gateway.run("audit", "export", *options).stdout.splitlines()]
+
+
+def _person(gateway: Gateway) -> str:
+    person: str = gateway.run_json("patients", "show", "urn:oid:1.2.36.1.10|N-1")["id"]
+    return person
+
+
+def test_the_audit_is_exported_as_balp_events_and_as_the_records_behind_them(gateway: Gateway) -> None:
+    """NDJSON: every line a FHIR AuditEvent, or a record in its canonical bytes."""
+    record = a_record(recorded=DAY)
+    _store(gateway, record)
+
+    events = [event for event in _export(gateway) if event["id"].startswith(record.id)]
+    assert len(events) == 6
+    for event in events:
+        AuditEvent.model_validate(event)
+        assert event["source"]["observer"]["identifier"]["value"] == "https://exchange.example"
+    lines = gateway.run("audit", "export", "--format", "records").stdout.splitlines()
+    assert record in [from_canonical(line.encode()) for line in lines]
+
+
+def test_what_concerns_one_person_in_one_span_of_time_is_exported_alone(gateway: Gateway) -> None:
+    """By any name of the person; a date is the whole day in UTC."""
+    person = _person(gateway)
+    wanted = a_record(patient=person, recorded=DAY)
+    _store(
+        gateway,
+        wanted,
+        a_record(patient=person, recorded=DAY + timedelta(days=1)),
+        a_record(patient="somebody-else", recorded=DAY),
+    )
+
+    for name in (person, f"Patient/{person}", "urn:oid:1.2.36.1.10|N-1"):
+        options = ("--patient", name, "--since", "2026-03-05", "--until", "2026-03-05", "--format", "records")
+        assert [one["id"] for one in _export(gateway, *options)] == [wanted.id]
+    early = ("--patient", person, "--until", "2026-03-05T12:00:00+00:00", "--format", "records")
+    assert _export(gateway, *early) == []
+
+
+def test_an_export_is_itself_audited_before_it_begins(gateway: Gateway) -> None:
+    """Who looked at whose access history is in that person's history."""
+    person = _person(gateway)
+    _export(gateway, "--patient", person, "--since", "2026-01-01")
+
+    last = _export(gateway, "--patient", person, "--format", "records")[-1]
+    assert last["reason"] == "audit export"
+    assert last["patient"] == person
+    assert last["who"]["subject_role"] == "operator"
+    assert ["since", "2026-01-01T00:00:00+00:00"] in last["details"]
+
+
+def test_an_unknown_person_and_a_time_without_offset_are_refused(gateway: Gateway) -> None:
+    """Exit 1 with a reason; exit 2 for what can't be understood."""
+    assert "nobody is known" in gateway.run("audit", "export", "--patient", "nobody", expect=1).stderr
+    assert "offset" in gateway.run("audit", "export", "--since", "2026-03-05T10:00", expect=2).stderr
+    assert "give a date" in gateway.run("audit", "export", "--until", "yesterday", expect=2).stderr
+
+
+def test_t087_a_record_that_was_altered_ends_the_export_with_its_number(gateway: Gateway) -> None:
+    """What comes before is written; the altered one is named, exit 1."""
+    _store(gateway, a_record(recorded=DAY))
+    database: Path = gateway.folder / "var" / "gateway.db"
+    with sqlite3.connect(database) as raw:
+        seq = raw.execute("SELECT max(seq) FROM audit_record").fetchone()[0]
+        raw.execute(
+            "UPDATE audit_record SET sealed = substr(sealed, 1, length(sealed) - 1) || x'00' WHERE seq = ?", [seq]
+        )
+    raw.close()
+
+    done = gateway.run("audit", "export", expect=1)
+    assert f"audit record {seq} has been altered" in done.stderr
+    assert done.stdout
+
+
+def test_what_is_not_there_yet_is_not_offered(gateway: Gateway) -> None:
+    """The help tells what works."""
+    text = gateway.run("audit", "--help").stdout
+
+    assert "export" in text
+    assert "verify" not in text
