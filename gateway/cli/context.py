@@ -81,7 +81,19 @@ class Operator:
         details: Sequence[tuple[str, str]] = (),
     ) -> None:
         """What the operator did is in the audit. Raises AuditUnavailable."""
-        note = AuditRecord(
+        self.audit.record([self.record_of(reason, outcome=outcome, patient=patient, details=details)])
+
+    def record_of(
+        self,
+        reason: str,
+        *,
+        outcome: Outcome = "success",
+        patient: str | None = None,
+        resources: Sequence[str] = (),
+        details: Sequence[tuple[str, str]] = (),
+    ) -> AuditRecord:
+        """The audit record of what the operator did, for those that are stored together."""
+        return AuditRecord(
             id=str(uuid.uuid4()),
             recorded=self.now,
             kind="operator",
@@ -89,9 +101,9 @@ class Operator:
             reason=reason,
             who=Who(subject_id=self.name, subject_role="operator"),
             patient=patient,
+            resources=tuple(resources),
             details=tuple(details),
         )
-        self.audit.record([note])
 
 
 def print_json(value: object) -> None:
