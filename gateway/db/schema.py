@@ -1,6 +1,10 @@
 """Every room's tables, gathered on the one MetaData: what migrations are compared with."""
 
-import gateway.mpi.tables  # noqa: F401  (importing a tables module puts its tables on the metadata)
+# Importing a tables module puts its tables on the metadata.
+import gateway.audit.tables
+import gateway.auth.tables
+import gateway.consent.tables
+import gateway.mpi.tables  # noqa: F401
 from gateway.db.base import metadata
 
 __all__ = ["metadata"]

@@ -1,4 +1,4 @@
-"""The patient index."""
+"""The first schema: clients, patients, consents, audit."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,13 +17,86 @@ UUID = sa.String(36)
 
 def upgrade() -> None:
     """Every table of the first version."""
+    _create_audit()
+    _create_auth()
+    _create_consent()
     _create_mpi()
 
 
 def downgrade() -> None:
     """An empty database."""
-    for table in (*("mpi_conflict", "mpi_link_event", "mpi_record_identifier", "mpi_record", "mpi_person"),):
+    for table in (
+        *("mpi_conflict", "mpi_link_event", "mpi_record_identifier", "mpi_record", "mpi_person"),
+        *("consent_version", "consent"),
+        *("auth_used_assertion", "auth_client"),
+        "audit_record",
+    ):
         op.drop_table(table)
+
+
+def _create_audit() -> None:
+    op.create_table(
+        "audit_record",
+        sa.Column("seq", ROW_ID, nullable=False),
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("recorded_at", INSTANT, nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("outcome", sa.String(16), nullable=False),
+        sa.Column("patient_key", BLIND_INDEX, nullable=True),
+        sa.Column("sealed", SEALED, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_audit_record"),
+        sa.UniqueConstraint("id", name="uq_audit_record_id"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_audit_record_recorded_at", "audit_record", ["recorded_at"])
+    op.create_index("ix_audit_record_patient_key_seq", "audit_record", ["patient_key", "seq"])
+
+
+def _create_auth() -> None:
+    op.create_table(
+        "auth_client",
+        sa.Column("id", sa.String(128), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("organization", sa.Text(), nullable=False),
+        sa.Column("jwks", sa.Text(), nullable=True),
+        sa.Column("jwks_uri", sa.Text(), nullable=True),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("purpose_of_use", sa.Text(), nullable=False),
+        sa.Column("token_exchange", sa.Boolean(), nullable=False),
+        sa.Column("facility", sa.String(32), nullable=True),
+        sa.Column("registered_at", INSTANT, nullable=False),
+        sa.Column("updated_at", INSTANT, nullable=False),
+        sa.Column("disabled_at", INSTANT, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_auth_client"),
+    )
+    op.create_table(
+        "auth_used_assertion",
+        sa.Column("digest", BLIND_INDEX, nullable=False),
+        sa.Column("expires_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_auth_used_assertion"),
+    )
+    op.create_index("ix_auth_used_assertion_expires_at", "auth_used_assertion", ["expires_at"])
+
+
+def _create_consent() -> None:
+    op.create_table(
+        "consent",
+        sa.Column("key", BLIND_INDEX, nullable=False),
+        sa.Column("person_id", UUID, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_consent"),
+    )
+    op.create_index("ix_consent_person_id", "consent", ["person_id"])
+    op.create_table(
+        "consent_version",
+        sa.Column("key", BLIND_INDEX, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("person_id", UUID, nullable=False),
+        sa.Column("recorded_at", INSTANT, nullable=False),
+        sa.Column("content", SEALED, nullable=False),
+        sa.PrimaryKeyConstraint("key", "version", name="pk_consent_version"),
+        sa.ForeignKeyConstraint(["key"], ["consent.key"], name="fk_consent_version_key"),
+    )
 
 
 def _create_mpi() -> None:
