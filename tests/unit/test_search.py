@@ -1,0 +1,354 @@
+"""The spine: what a query releases, what it never asks, what it records, and how it fails."""
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.adapters.base import FacilityReply
+from gateway.disclosure import Request
+from gateway.errors import (
+    AccessRefused,
+    AllFacilitiesFailed,
+    AuditUnavailable,
+    DeadlinePassed,
+    DependencyUnavailable,
+    NotFound,
+)
+from gateway.imaging.study import Study
+from gateway.model import PatientID, PatientRef, Requester, StudyQuery
+from gateway.search import SearchAnswer, read_imaging_study, search_imaging_studies
+from tests.factories import PERSON, a_deadline, a_facility, a_patient, a_requester, a_source_record, a_source_study
+from tests.factories_consent import a_consent, a_rule
+from tests.fakes import FakeRooms
+
+NORTH, SOUTH, EAST = a_facility("north"), a_facility("south"), a_facility("east")
+REQUEST = Request(kind="imaging-search", raw="GET /fhir/r4/ImagingStudy?patient=x", id="r-1", network="127.0.0.1")
+QUERY = StudyQuery(patient=PatientRef(id=PERSON))
+
+
+def a_house() -> FakeRooms:
+    """One person with a study at each of three facilities, and one study that north and south share."""
+    fake = FakeRooms()
+    fake.mpi.persons = [a_patient(NORTH, SOUTH, EAST)]
+    fake.facilities.add(NORTH, a_source_study(NORTH, "2.25.10", 1), a_source_study(NORTH, "2.25.99", 1))
+    fake.facilities.add(SOUTH, a_source_study(SOUTH, "2.25.20", 2), a_source_study(SOUTH, "2.25.99", 2))
+    fake.facilities.add(EAST, a_source_study(EAST, "2.25.30", 3))
+    return fake
+
+
+def search(fake: FakeRooms, requester: Requester | None = None, query: StudyQuery = QUERY) -> SearchAnswer:
+    """Everything that matches, as one page."""
+    who = requester or a_requester()
+    return search_imaging_studies(query, who, fake.rooms, a_deadline(), REQUEST, tuple)
+
+
+def held(studies: tuple[Study, ...]) -> dict[str, tuple[str, ...]]:
+    """Which facilities hold each study, by UID."""
+    return {study.uid: study.facilities for study in studies}
+
+
+def barring(*facilities: str) -> tuple:  # type: ignore[type-arg]
+    """A consent that permits treatment, but not what these facilities hold."""
+    return (a_consent(a_rule("permit", nested=(a_rule("deny", authored_by=facilities),))),)
+
+
+def test_a_study_held_twice_comes_once_and_names_both() -> None:
+    """One resource per UID, with every source that may be shown."""
+    answer = search(a_house())
+
+    assert held(answer.studies)["2.25.99"] == ("north", "south")
+    assert answer.total == 4
+    assert answer.gaps == ()
+
+
+def test_t052_a_barred_facility_is_not_asked_and_contributes_nothing() -> None:
+    """South is withheld: not asked, not in the answer, and no count, endpoint or record betrays it."""
+    fake = a_house()
+    fake.consents.on_file[PERSON] = barring("south")
+
+    answer = search(fake)
+
+    assert fake.facilities.asked_ids == ["east", "north"]
+    assert held(answer.studies) == {"2.25.10": ("north",), "2.25.99": ("north",), "2.25.30": ("east",)}
+    assert "south" not in answer.facilities
+    assert [record.identifier.system for record in answer.permitted_records] == [
+        EAST.identifier_system,
+        NORTH.identifier_system,
+    ]
+
+
+def test_t053_a_barred_facility_that_is_down_is_never_mentioned() -> None:
+    """A gap would tell that the patient is known there."""
+    fake = a_house()
+    fake.facilities.replies[SOUTH.id] = FacilityReply(facility=SOUTH, status="unreachable")
+    fake.consents.on_file[PERSON] = barring("south")
+
+    assert search(fake).gaps == ()
+
+
+def test_t080_a_revocation_during_the_fan_out_counts() -> None:
+    """Consent is read again after the facilities answered: what was permitted when they were asked is withheld now."""
+    fake = a_house()
+
+    def revoke() -> None:
+        fake.consents.on_file[PERSON] = (a_consent(a_rule("deny")),)
+
+    fake.facilities.meanwhile = revoke
+    answer = search(fake)
+
+    assert fake.facilities.asked_ids == ["east", "north", "south"]
+    assert (answer.studies, answer.total, answer.gaps) == ((), 0, ())
+    assert fake.audit.records[0].released == ()
+
+
+def test_a_facility_that_fails_is_named_and_the_rest_is_returned() -> None:
+    """Nobody's failure fails the query, and none is hidden."""
+    fake = a_house()
+    fake.facilities.replies[SOUTH.id] = FacilityReply(facility=SOUTH, status="timed_out")
+    fake.facilities.replies[EAST.id] = FacilityReply(facility=EAST, status="answered", incomplete=True)
+
+    answer = search(fake)
+
+    assert [(gap.facility.id, gap.kind) for gap in answer.gaps] == [("east", "incomplete"), ("south", "timeout")]
+    assert set(held(answer.studies)) == {"2.25.10", "2.25.99"}
+
+
+def test_a_suspended_facility_is_not_asked_and_is_said_to_be_missing() -> None:
+    """An operator took it out: its studies may exist."""
+    fake = a_house()
+    resting = a_facility("west", suspended=True)
+    fake.mpi.persons = [a_patient(NORTH, resting)]
+    fake.facilities.registered.append(resting)
+
+    answer = search(fake)
+
+    assert fake.facilities.asked_ids == ["north"]
+    assert [(gap.facility.id, gap.kind) for gap in answer.gaps] == [("west", "incomplete")]
+
+
+def test_t137_when_everyone_asked_fails_the_query_fails_and_says_who() -> None:
+    """Never an empty list that looks like an answer. The failure is audited."""
+    fake = a_house()
+    for facility in (NORTH, SOUTH, EAST):
+        fake.facilities.replies[facility.id] = FacilityReply(facility=facility, status="unreachable")
+
+    with pytest.raises(AllFacilitiesFailed) as refusal:
+        search(fake)
+
+    assert [id_ for id_, _, _ in refusal.value.gaps] == ["east", "north", "south"]
+    assert [(record.kind, record.outcome) for record in fake.audit.records] == [("imaging-search", "failed")]
+
+
+def test_an_unknown_patient_and_a_wholly_withheld_one_look_the_same() -> None:
+    """Both are empty, and both are audited."""
+    unknown, withheld = a_house(), a_house()
+    unknown.mpi.persons = []
+    withheld.consents.implicit = "deny"
+
+    first, second = search(unknown), search(withheld)
+
+    assert (first.studies, first.total, first.gaps) == (second.studies, second.total, second.gaps) == ((), 0, ())
+    assert withheld.facilities.asked_ids == []
+    assert len(unknown.audit.records) == len(withheld.audit.records) == 1
+
+
+def test_t059_nothing_is_released_when_the_audit_can_not_be_stored() -> None:
+    """The answer exists only after its record does."""
+    fake = a_house()
+    fake.audit.down = True
+
+    with pytest.raises(AuditUnavailable):
+        search(fake)
+
+
+@pytest.mark.parametrize("room", ["mpi", "consents", "sightings"])
+def test_t058_a_room_that_fails_releases_nothing(room: str) -> None:
+    """An error is never taken for "nothing on file"."""
+    fake = a_house()
+    getattr(fake, room).down = True
+
+    with pytest.raises(DependencyUnavailable):
+        search(fake)
+
+    assert fake.audit.records == []
+
+
+def test_a_query_without_time_left_asks_nobody() -> None:
+    """The deadline is the whole query's."""
+    fake = a_house()
+
+    with pytest.raises(DeadlinePassed):
+        search_imaging_studies(QUERY, a_requester(), fake.rooms, a_deadline(seconds=0), REQUEST, tuple)
+
+    assert fake.facilities.asked == []
+
+
+@pytest.mark.parametrize("other", ["exists", "does not"])
+def test_t031_a_token_bound_to_another_patient_is_refused(other: str) -> None:
+    """Whether that other patient exists makes no difference."""
+    fake = a_house()
+    if other == "does not":
+        fake.mpi.persons = []
+
+    with pytest.raises(AccessRefused, match="bound to another patient"):
+        search(fake, a_requester(patient=PatientID("somebody-else")))
+
+    assert fake.facilities.asked == []
+
+
+def test_a_bound_token_reaches_its_patient_by_identifier_and_by_a_retired_id() -> None:
+    """The binding is to a person, however the person is named."""
+    fake = a_house()
+    fake.mpi.retired = {PatientID("old"): PERSON}
+    mrn = fake.mpi.persons[0].records[0].identifier
+
+    by_identifier = search(fake, a_requester(patient=PERSON), StudyQuery(patient=PatientRef(identifier=mrn)))
+    by_retired = search(fake, a_requester(patient=PatientID("old")), StudyQuery(patient=PatientRef(identifier=mrn)))
+
+    assert by_identifier.total == by_retired.total == 4
+
+
+def test_the_patients_own_access_is_a_right() -> None:
+    """No consent is needed for one's own studies, and none takes them away."""
+    fake = a_house()
+    fake.consents.on_file[PERSON] = (a_consent(a_rule("deny")),)
+
+    answer = search(fake, a_requester(patient=PERSON, subject=f"Patient/{PERSON}", purposes=("PATRQT",)))
+
+    assert answer.total == 4
+
+
+def test_the_record_says_who_asked_what_was_decided_and_what_was_released() -> None:
+    """One record an answer, of the page alone."""
+    fake = a_house()
+    fake.consents.on_file[PERSON] = barring("south")
+    who = a_requester(subject_id="dr-7", subject_name="Dr Seven", subject_role="physician")
+
+    search_imaging_studies(QUERY, who, fake.rooms, a_deadline(), REQUEST, lambda studies: studies[:1])
+
+    (record,) = fake.audit.records
+    assert (record.kind, record.patient, record.request_id) == ("imaging-search", PERSON, "r-1")
+    assert (record.who.client_id, record.who.subject_id, record.who.purposes) == ("ehr", "dr-7", ("TREAT",))
+    assert {decided.facility: decided.decision for decided in record.decided} == {
+        "east": "permit",
+        "north": "permit",
+        "south": "deny",
+    }
+    assert [asked.facility for asked in record.asked] == ["east", "north"]
+    assert sum(len(released.studies) for released in record.released) == 1
+
+
+def test_t107_rows_of_another_patient_raise_an_alert() -> None:
+    """What was dropped is told to those who look after the exchange."""
+    fake = a_house()
+    fake.facilities.replies[NORTH.id] = FacilityReply(facility=NORTH, status="answered", dropped=2, contradicted=1)
+
+    search(fake)
+
+    alerts = [record for record in fake.audit.records if record.kind == "alert"]
+    assert {dict(alert.details)["count"] for alert in alerts} == {"2", "1"}
+    assert {dict(alert.details)["about"] for alert in alerts} == {"north"}
+
+
+def test_a_uid_found_under_two_persons_shows_each_its_own_and_raises_an_alert() -> None:
+    """Distinct ids, own sources only."""
+    fake = a_house()
+    ids = {search(fake).studies[0].id}
+    other = PatientID("11111111-1111-4111-8111-111111111111")
+    fake.mpi.persons.append(a_patient(EAST, id_=other))
+    fake.facilities.replies[EAST.id] = FacilityReply(
+        facility=EAST, status="answered", studies=(a_source_study(EAST, "2.25.10", 1),)
+    )
+
+    answer = search(fake, query=StudyQuery(patient=PatientRef(id=other)))
+
+    assert held(answer.studies) == {"2.25.10": ("east",)}
+    assert answer.studies[0].id not in ids
+    assert "a study is found under two persons" in [record.reason for record in fake.audit.records]
+
+
+def test_last_updated_moves_when_a_study_becomes_visible() -> None:
+    """A consent that opens a source is news to who polls with `_lastUpdated`."""
+    fake = a_house()
+    before = {study.uid: study.last_updated for study in search(fake).studies}
+    fake.now += timedelta(hours=1)
+    fake.consents.on_file[PERSON] = (a_consent(a_rule("permit"), recorded_at=fake.now),)
+
+    after = {study.uid: study.last_updated for study in search(fake).studies}
+
+    assert all(after[uid] > before[uid] for uid in before)
+
+
+def a_seen_house() -> tuple[FakeRooms, dict[str, str]]:
+    """The house after one search, and the id of each study by UID."""
+    fake = a_house()
+    return fake, {study.uid: study.id for study in search(fake).studies}
+
+
+def read(fake: FakeRooms, study_id: str, requester: Requester | None = None) -> Study:
+    """The study of that id."""
+    return read_imaging_study(study_id, requester or a_requester(), fake.rooms, a_deadline(), REQUEST)[0]
+
+
+def test_a_study_is_read_by_its_id() -> None:
+    """The id leads back to the person and the study."""
+    fake, ids = a_seen_house()
+
+    assert read(fake, ids["2.25.99"]).facilities == ("north", "south")
+
+
+def test_t033_another_patients_study_is_not_found_with_a_bound_token() -> None:
+    """As if it did not exist; nobody is asked."""
+    fake, ids = a_seen_house()
+    fake.facilities.asked.clear()
+
+    with pytest.raises(NotFound):
+        read(fake, ids["2.25.10"], a_requester(patient=PatientID("somebody-else")))
+
+    assert fake.facilities.asked == []
+
+
+def test_t067_a_withheld_study_and_an_id_never_given_out_are_both_not_found() -> None:
+    """The same error, without words; both are audited."""
+    fake, ids = a_seen_house()
+    fake.consents.on_file[PERSON] = barring("south")
+    fake.audit.records.clear()
+
+    for study_id in (ids["2.25.20"], "f" * 32):
+        with pytest.raises(NotFound) as refusal:
+            read(fake, study_id)
+        assert refusal.value.reason == ""
+
+    assert len(fake.audit.records) == 2
+
+
+def test_a_read_says_so_when_the_facility_that_holds_the_study_does_not_answer() -> None:
+    """Not found would be a lie; but a facility that never showed it changes nothing."""
+    fake, ids = a_seen_house()
+    fake.facilities.replies[EAST.id] = FacilityReply(facility=EAST, status="timed_out")
+
+    with pytest.raises(DependencyUnavailable):
+        read(fake, ids["2.25.30"])
+    assert read(fake, ids["2.25.10"]).uid == "2.25.10"
+
+
+def test_a_read_when_everyone_fails_says_so_too() -> None:
+    """The holder is among them."""
+    fake, ids = a_seen_house()
+    for facility in (NORTH, SOUTH, EAST):
+        fake.facilities.replies[facility.id] = FacilityReply(facility=facility, status="unreachable")
+
+    with pytest.raises(DependencyUnavailable):
+        read(fake, ids["2.25.10"])
+
+
+def test_two_facilities_that_share_a_domain_are_both_asked_about_its_record() -> None:
+    """A record counts for every facility of its identifier system."""
+    fake = FakeRooms()
+    annex = a_facility("annex", identifier_system=NORTH.identifier_system)
+    fake.mpi.persons = [a_patient(NORTH)]
+    fake.facilities.add(NORTH, a_source_study(NORTH, "2.25.1", 1))
+    fake.facilities.add(annex, a_source_study(annex, "2.25.1", 1))
+
+    assert held(search(fake).studies) == {"2.25.1": ("annex", "north")}
+    assert a_source_record(NORTH).identifier.system == annex.identifier_system
