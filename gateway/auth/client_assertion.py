@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from gateway.auth.client_keys import ALGORITHMS, ClientKeys
 from gateway.auth.clients import Client, ClientRegistry
-from gateway.auth.jws import JWSProfile, SigningKey, numeric_date, open_jws, read_claims_unverified
+from gateway.auth.jws import Header, JWSProfile, SigningKey, numeric_date, open_jws, read_claims_unverified
 from gateway.errors import NotAuthenticated
 
 MOST_AHEAD_S = 300
@@ -91,10 +91,10 @@ class AssertionVerifier:
             raise AssertionRefused(exc.reason) from exc
 
     def _verified_claims(self, assertion: str, client: Client) -> Mapping[str, Any]:
-        def find_key(kid: str | None, algorithm: str, header: Mapping[str, Any]) -> SigningKey:
-            if "jku" in header and header["jku"] != client.jwks_uri:
+        def find_key(header: Header) -> SigningKey:
+            if header.jku is not None and header.jku != client.jwks_uri:
                 raise NotAuthenticated("jku is not the registered address")
-            return self._keys.find(client, kid=kid, algorithm=algorithm)
+            return self._keys.find(client, kid=header.kid, algorithm=header.algorithm)
 
         try:
             return open_jws(assertion, _PROFILE, find_key)

@@ -10,20 +10,32 @@ import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
-from joserfc.jws import JWSRegistry, deserialize_compact
+from joserfc.jws import JWSRegistry
 
 from gateway.errors import NotAuthenticated
 
 SigningKey = RSAKey | ECKey
-FindKey = Callable[[str | None, str, Mapping[str, Any]], SigningKey]
-"""The key for (kid, alg, header). Raises NotAuthenticated where there is not exactly one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header may say here: with which key and algorithm it is signed, and where the signer's keys are."""
+
+    algorithm: str
+    kid: str | None
+    jku: str | None
+
+
+FindKey = Callable[[Header], SigningKey]
+"""The one key that a header means. Raises NotAuthenticated where there is not exactly one."""
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-_MOST_HEADER_BYTES = 2048
+_MOST_HEADER_CHARACTERS = 2048
 _LATEST = 2**40
 """Beyond year 36000: no honest NumericDate is greater."""
 
@@ -46,31 +58,28 @@ class JWSProfile:
     ) -> "JWSProfile":
         """A profile, its signature registry made once."""
         registry = JWSRegistry(algorithms=algorithms)
-        registry.max_header_length = _MOST_HEADER_BYTES
         return cls(frozenset(algorithms), frozenset(types), frozenset(parameters.split()), most_characters, registry)
 
 
 def open_jws(token: str, profile: JWSProfile, find_key: FindKey) -> dict[str, Any]:
     """The claims of `token`, its signature verified. Raises NotAuthenticated with words of ours."""
-    if len(token) > profile.most_characters:
-        raise NotAuthenticated("too long")
-    if _COMPACT.fullmatch(token) is None:
-        raise NotAuthenticated("not a signed JWT")
-    header = _parse_object(token.split(".", 1)[0])
-    kid, algorithm = _check_header(header, profile)
-    key = find_key(kid, algorithm, header)
+    head, payload, signature = _segments(token, profile)
+    header = _read_header(head, profile)
+    key = find_key(header)
     try:
-        verified = deserialize_compact(token, key, registry=profile.registry)
+        algorithm = profile.registry.get_alg(header.algorithm)
+        algorithm.check_key(key)
+        holds = algorithm.verify(f"{head}.{payload}".encode(), _decode(signature), key)
     except (JoseError, ValueError) as exc:
         raise NotAuthenticated("the signature does not hold") from exc
-    return _loads(verified.payload or b"")
+    if not holds:
+        raise NotAuthenticated("the signature does not hold")
+    return _loads(_decode(payload))
 
 
 def read_claims_unverified(token: str, profile: JWSProfile) -> dict[str, Any]:
     """What `token` claims, believed by nobody yet: only to find out whose key to verify it with."""
-    if len(token) > profile.most_characters or _COMPACT.fullmatch(token) is None:
-        raise NotAuthenticated("not a signed JWT")
-    return _parse_object(token.split(".", 2)[1])
+    return _loads(_decode(_segments(token, profile)[1]))
 
 
 def numeric_date(claims: Mapping[str, Any], name: str, *, whole: bool) -> float | None:
@@ -84,25 +93,38 @@ def numeric_date(claims: Mapping[str, Any], name: str, *, whole: bool) -> float 
     return value
 
 
-def _check_header(header: Mapping[str, Any], profile: JWSProfile) -> tuple[str | None, str]:
+def _segments(token: str, profile: JWSProfile) -> list[str]:
+    if len(token) > profile.most_characters:
+        raise NotAuthenticated("too long")
+    if _COMPACT.fullmatch(token) is None:
+        raise NotAuthenticated("not a signed JWT")
+    return token.split(".")
+
+
+@lru_cache(maxsize=256)
+def _read_header(head: str, profile: JWSProfile) -> Header:
+    """A header that may stand before a token; the same few are seen again and again."""
+    if len(head) > _MOST_HEADER_CHARACTERS:
+        raise NotAuthenticated("the header is too long")
+    header = _loads(_decode(head))
     if not header.keys() <= profile.parameters:
         raise NotAuthenticated("a header parameter is not allowed")
-    algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
-    if not isinstance(algorithm, str) or algorithm not in profile.algorithms:
+    texts = [header.get(name) for name in ("alg", "kid", "jku", "typ")]
+    if any(text is not None and not (isinstance(text, str) and text) for text in texts):
+        raise NotAuthenticated("a header parameter is not a text")
+    algorithm, kid, jku, kind = texts
+    if algorithm not in profile.algorithms:
         raise NotAuthenticated("the algorithm is not allowed")
-    if not (kind is None or isinstance(kind, str)) or (kind.lower() if kind else kind) not in profile.types:
+    if (kind.lower() if kind else None) not in profile.types:
         raise NotAuthenticated("the type is another")
-    if not (kid is None or (isinstance(kid, str) and kid)):
-        raise NotAuthenticated("kid is not a text")
-    return kid, algorithm
+    return Header(algorithm, kid, jku)
 
 
-def _parse_object(segment: str) -> dict[str, Any]:
+def _decode(segment: str) -> bytes:
     try:
-        raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+        return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError as exc:
         raise NotAuthenticated("not base64url") from exc
-    return _loads(raw)
 
 
 def _loads(raw: bytes) -> dict[str, Any]:
