@@ -182,7 +182,7 @@ def _as_text(one: StoredVersion, now: datetime) -> Iterator[str]:
 
 
 def _rule_words(rule: Provision, lead: str = "") -> Iterator[str]:
-    parts = [f"{lead}{rule.type}s"]
+    parts = [lead + ("permits" if rule.type == "permit" else "denies")]
     parts.append("what " + ", ".join(rule.authored_by) + " holds" if rule.authored_by else "everything")
     if rule.actors:
         parts.append("to " + ", ".join(rule.actors))

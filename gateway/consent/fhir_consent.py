@@ -198,7 +198,7 @@ class _Reader:
         reference = data.get("reference")
         facility = self._facility(reference) if isinstance(reference, dict) else None
         if facility is None:
-            self._refuse(f"{path}.reference", "unknown facility; expected Organization/{facility id} or its identifier")
+            self._refuse(f"{path}.reference", "unknown facility; expected Organization/{facility id} or an identifier of it")
         return facility
 
     def _facility(self, reference: Mapping[str, Any]) -> FacilityID | None:
