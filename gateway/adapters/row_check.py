@@ -1,0 +1,106 @@
+"""May this row be used? Is it of the patient who was asked for, and does it not speak against the record?
+
+Archives ignore filters they don't know, treat an empty value as "everyone" and expand wildcards: what they return is
+believed only after this.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Literal
+
+from gateway.imaging.from_dicom import RowPatient
+from gateway.model import Demographics, Facility, SourceRecord
+
+Verdict = Literal["accepted", "another_patient", "contradicts"]
+
+LONGEST_PATIENT_ID = 64
+"""DICOM PS3.5 §6.2, LO."""
+_URN_OID = "urn:oid:"
+# Letters that Unicode does not take apart, and how they are written where there are none.
+_LETTERS = {ord("ø"): "o", ord("œ"): "oe", ord("æ"): "ae", ord("ł"): "l", ord("đ"): "d", ord("þ"): "th", ord("ı"): "i"}
+_UMLAUTS = {ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("å"): "aa"}
+
+
+def can_be_sent(patient_id: str) -> bool:
+    """Whether a query with this PatientID asks about one patient: it is none of DICOM's matches for many.
+
+    Empty matches everyone (PS3.4 §C.2.2.2.3), `*` and `?` are wildcards (§C.2.2.2.4), `\\` and `,` make lists.
+    """
+    return (
+        0 < len(patient_id.strip()) <= LONGEST_PATIENT_ID
+        and not any(mark in patient_id for mark in "*?\\,")
+        and not any(unicodedata.category(character)[0] == "C" for character in patient_id)
+        and not any(unicodedata.category(character) in ("Zl", "Zp") for character in patient_id)
+    )
+
+
+def issuers_of(facility: Facility, stated: Iterable[str | None]) -> frozenset[str]:
+    """The issuers that a row of this facility may state, `stated` being those that its answer does state.
+
+    Where the facility's registration names none, an archive that always states the same one is believed; one that
+    states several can't be, since the same PatientID may be another person's under each.
+    """
+    system = facility.identifier_system
+    known = {system, system.removeprefix(_URN_OID), *((facility.issuer.rstrip(" "),) if facility.issuer else ())}
+    if facility.issuer is None:
+        others = {issuer for issuer in stated if issuer is not None} - known
+        if len(others) == 1 and not known.intersection(stated):
+            known |= others
+    return frozenset(known)
+
+
+def judge_row(row: RowPatient, record: SourceRecord, issuers: frozenset[str]) -> Verdict:
+    """What may be done with a row that came back when `record` was asked for."""
+    if row.patient_id is None or row.patient_id != record.identifier.value.rstrip(" "):
+        return "another_patient"
+    if row.issuer is not None and row.issuer not in issuers:
+        return "another_patient"
+    known = record.demographics
+    if _dates_differ(row.birth_date, known) and _families_differ(row.family, known.family):
+        return "contradicts"
+    return "accepted"
+
+
+def _dates_differ(stated: str | None, known: Demographics) -> bool:
+    if stated is None or known.birth_date is None:
+        return False
+    return not (stated.startswith(known.birth_date) or known.birth_date.startswith(stated))
+
+
+def _families_differ(stated: tuple[str, ...], known: tuple[str, ...]) -> bool:
+    """Whether no spelling of one is, or holds, a spelling of the other. Names in different scripts don't compare."""
+    compared = False
+    for one in stated:
+        for other in known:
+            first, second = _spellings(one), _spellings(other)
+            if not first or not second or _is_latin(first) != _is_latin(second):
+                continue
+            if first & second:
+                return False
+            compared = True
+    return compared
+
+
+def _is_latin(spellings: frozenset[str]) -> bool:
+    return all(word.isascii() for word in spellings)
+
+
+@lru_cache(maxsize=4096)
+def _spellings(name: str) -> frozenset[str]:
+    """The words of a name and the name as one word, without case, marks and punctuation, umlauts in both ways."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())
+    return frozenset(
+        word for text in (folded, folded.translate(_UMLAUTS)) for word in (*_words(text), "".join(_words(text))) if word
+    )
+
+
+def _words(text: str) -> list[str]:
+    bare = "".join(
+        character
+        for character in unicodedata.normalize("NFKD", text.translate(_LETTERS))
+        if not unicodedata.combining(character)
+    )
+    spaced = "".join(character if character.isalnum() else "" if character in "'’`" else " " for character in bare)
+    words = spaced.split()
+    return [word for word in words if len(word) > 2 or not word.isascii()] or words
