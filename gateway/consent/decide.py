@@ -16,6 +16,7 @@ from gateway.model import FacilityID, ImplicitPolicy, Requester
 from gateway.purposes import BREAK_GLASS, is_within
 
 Verdict = Literal["permit", "deny", "silent"]
+Attribute = Literal["sources", "recipients", "purposes"]
 
 US_NPI = "http://hl7.org/fhir/sid/us-npi"
 """The identifier system that the FAST Security (UDAP) B2B object gives a bare `subject_id` in the US realm."""
@@ -82,13 +83,16 @@ def _decide_purpose(policy: PatientPolicy, asked: _Asked) -> Decision:
     permitting = [consent for verdict, consent in verdicts if verdict == "permit"]
     denying = [consent for verdict, consent in verdicts if verdict == "deny"]
     if denying:
-        return _decision(asked, False, denying[0], _denial(denying[0]), [*denying, *permitting])
+        says = "denies" if denying[0].root is not None else "can't be evaluated, which denies"
+        return _decision(asked, False, says, [*denying, *permitting])
     if permitting:
-        opened_at = _opened_at(policy, asked, permitting)
-        return _decision(asked, True, permitting[0], "permits", permitting, opened_at)
-    closing = [consent for consent in live if _closes(consent)]
+        return _decision(asked, True, "permits", permitting, opened_at=_opened_at(policy, asked, permitting))
+    closing = [(consent, consent.root) for consent in live if consent.root and consent.root.type == "permit"]
     if closing:
-        return _decision(asked, False, closing[0], "does not permit", closing)
+        other = _other(closing[0][1], asked, closing[0][1])
+        return _decision(
+            asked, False, "does not permit", [consent for consent, _ in closing], f"; it names other {other}"
+        )
     return _decide_by_policy(policy, asked, live)
 
 
@@ -141,21 +145,27 @@ def _closes(consent: ConsentVersion) -> bool:
 
 
 def _matches(rule: Provision, asked: _Asked, root: Provision) -> bool:
-    """Whether the rule is about this caller, purpose and source. Attributes AND, their values OR.
+    return _other(rule, asked, root) is None
+
+
+def _other(rule: Provision, asked: _Asked, root: Provision) -> Attribute | None:
+    """Which attribute of the rule is about others than this; None where all match. Attributes AND, their values OR.
 
     A nested permit keeps to what the root states wherever it states nothing itself; a nested deny stands alone.
     """
     outer = root if rule.type == "permit" else rule
     sources = outer.authored_by if rule.authored_by is None else rule.authored_by
     if sources is not None and asked.facility not in sources:
-        return False
+        return "sources"
     actors = rule.actors or outer.actors
     if actors and asked.names.isdisjoint(actors):
-        return False
+        return "recipients"
     purposes = rule.purposes or outer.purposes
     if rule.type == "permit" and asked.purpose == BREAK_GLASS:
-        return BREAK_GLASS in purposes
-    return not purposes or any(is_within(asked.purpose, purpose) for purpose in purposes)
+        return None if BREAK_GLASS in purposes else "purposes"
+    if purposes and not any(is_within(asked.purpose, purpose) for purpose in purposes):
+        return "purposes"
+    return None
 
 
 def _opened_at(policy: PatientPolicy, asked: _Asked, permitting: Sequence[ConsentVersion]) -> datetime | None:
@@ -189,22 +199,19 @@ def _held_since(consent: ConsentVersion, asked: _Asked) -> datetime:
 def _decision(
     asked: _Asked,
     permitted: bool,
-    spoke: ConsentVersion,
-    verb: str,
+    says: str,
     relied_on: Sequence[ConsentVersion],
+    because: str = "",
     opened_at: datetime | None = None,
 ) -> Decision:
+    first = relied_on[0]
     return Decision(
         facility=asked.facility,
         permitted=permitted,
-        reason=f"Consent/{spoke.id} (version {spoke.version}): {verb} {_words(asked)}",
+        reason=f"Consent/{first.id} (version {first.version}): {says} {_words(asked)}{because}",
         consents=tuple(consent.reference for consent in relied_on),
         opened_at=opened_at,
     )
-
-
-def _denial(consent: ConsentVersion) -> str:
-    return "denies" if consent.root is not None else "can't be evaluated, which denies"
 
 
 def _words(asked: _Asked) -> str:

@@ -198,7 +198,9 @@ class _Reader:
         reference = data.get("reference")
         facility = self._facility(reference) if isinstance(reference, dict) else None
         if facility is None:
-            self._refuse(f"{path}.reference", "unknown facility; expected Organization/{facility id} or an identifier of it")
+            self._refuse(
+                f"{path}.reference", "unknown facility; expected Organization/{facility id} or an identifier of it"
+            )
         return facility
 
     def _facility(self, reference: Mapping[str, Any]) -> FacilityID | None:

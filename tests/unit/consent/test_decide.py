@@ -255,7 +255,10 @@ def test_a_recorded_permit_takes_the_place_of_the_implicit_policy() -> None:
     decision = decision_for(a_policy(consent, implicit="basic-normal"))
     assert not decision.permitted
     assert decision.consents == (consent.reference,)
-    assert decision.reason == "Consent/c1 (version 1): does not permit Organization/south for treatment"
+    said = "Consent/c1 (version 1): does not permit Organization/south for treatment"
+    assert decision.reason == f"{said}; it names other purposes"
+    for other, rule in (("sources", a_rule(authored_by=(NORTH,))), ("recipients", a_rule(actors=("x",)))):
+        assert decision_for(a_policy(a_consent(rule))).reason == f"{said}; it names other {other}"
 
 
 def test_the_policy_a_deny_builds_on_bounds_what_it_leaves_unsaid() -> None:
