@@ -20,9 +20,6 @@ Clock = Callable[[], datetime]
 _PARAMETER = "access_token"
 _ATTRIBUTE = "gateway_guard"
 
-GUARDS = "gateway.guards"
-"""Name of the Flask extension that maps each registered blueprint to its guard."""
-
 
 @dataclass(frozen=True, slots=True)
 class Guard:
@@ -33,14 +30,9 @@ class Guard:
     check: Callable[[], None]
 
     def __call__(self, scaffold: Blueprint | Flask) -> None:
-        """From now on every request of `scaffold` passes `check`, and `guard_of` names this guard.
-
-        An application that registers a guarded blueprint lists it under its `GUARDS` extension, by blueprint name.
-        """
+        """From now on every request of `scaffold` passes `check`, and `guard_of` names this guard."""
         scaffold.before_request(self.check)
         setattr(scaffold, _ATTRIBUTE, self)
-        if isinstance(scaffold, Blueprint):
-            scaffold.record(lambda state: state.app.extensions.setdefault(GUARDS, {}).update({state.name: self}))
 
 
 def guard_of(scaffold: Blueprint | Flask) -> Guard | None:

@@ -8,7 +8,7 @@ import pytest
 from flask import Blueprint, Flask, g
 
 from gateway.auth.challenge import challenge_for
-from gateway.auth.guards import GUARDS, Guard, current_requester, guard_of, only_from, open_to_anyone, requires_token
+from gateway.auth.guards import Guard, current_requester, guard_of, only_from, open_to_anyone, requires_token
 from gateway.db.crypto import KeyRing
 from gateway.errors import GatewayError, NotAuthenticated
 from tests.factories_auth import an_access_token, an_authenticator
@@ -47,12 +47,6 @@ def test_a_guard_can_be_asked_for() -> None:
     assert guard_of(blueprint) is guard
     assert (guard.name, guard.reason) == ("open_to_anyone", "public keys")
     assert guard_of(bare) is None
-
-
-def test_an_application_lists_the_guards_of_its_blueprints() -> None:
-    """By the name each blueprint is registered under."""
-    guard = open_to_anyone("public")
-    assert _app(guard).extensions[GUARDS] == {"guarded": guard}
 
 
 def test_t001_without_a_token_nobody_comes_in(ask: Callable[..., Any]) -> None:

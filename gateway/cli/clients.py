@@ -1,0 +1,269 @@
+"""`python -m gateway clients`: who may ask, with which keys, and for which purposes."""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import requests
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+
+from gateway.adapters.registry import FacilityRegistry
+from gateway.auth import purpose_of_use, smart_scopes
+from gateway.auth.client_keys import problems_of_jwks
+from gateway.auth.client_store import DatabaseClientStore
+from gateway.auth.clients import Client
+from gateway.auth.jwks_fetch import MOST_BYTES, problems_of_jwks_uri
+from gateway.cli.context import Operator, print_json
+from gateway.errors import DependencyUnavailable, LoadRefused
+from gateway.model import ClientID, FacilityID
+from gateway.oauth.token import ASSERTION_TYPE
+from gateway.purposes import code_of
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}", re.ASCII)
+_FACILITY = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", re.ASCII)
+_ALGORITHM = {"RSA": "RS384", "EC": "ES384"}
+_TOKEN_TIMEOUT_S = 10
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+
+
+@click.group(name="clients")
+def command() -> None:
+    """Clients: the systems that may ask the exchange."""
+
+
+@command.command()
+@click.argument("client_id", metavar="ID")
+@click.option("--name", required=True, help="What people call it.")
+@click.option("--organization", required=True, metavar="ORG", help="A facility id, or the URI of an organisation.")
+@click.option("--jwks", required=True, metavar="FILE_OR_URL", help="Its public keys: a JWK Set, or where it is.")
+@click.option("--scope", "scope", multiple=True, required=True, help='SMART scopes: "system/ImagingStudy.rs …".')
+@click.option("--purpose", "purposes", multiple=True, required=True, help="A v3-ActReason code; may be repeated.")
+@click.option("--token-exchange", is_flag=True, help="It exchanges its token for one of each facility.")
+@click.option("--facility", help="It is the identity feed of this facility.")
+@click.option("--enable", is_flag=True, help="Let a client in again that was disabled.")
+@_AS_JSON
+def add(client_id: str, jwks: str, enable: bool, as_json: bool, **given: Any) -> None:
+    """Register the client ID, or bring it up to date.
+
+    A client that was disabled stays so, unless --enable is given. Everything that is wrong is told at once.
+    """
+    with Operator() as operator:
+        document, jwks_uri, problems = _read_keys(jwks, production=operator.settings.production)
+        client = _client(client_id, document, jwks_uri, given)
+        facilities = {facility.id for facility in FacilityRegistry(operator.engine, operator.keys).all()}
+        problems = [*_problems(client, facilities), *problems]
+        if problems:
+            raise LoadRefused(problems)
+        store = DatabaseClientStore(operator.engine)
+        before = store.find(client_id)
+        if before is not None and not enable:
+            client = replace(client, disabled_at=before.disabled_at)
+        outcome = "added" if before is None else "unchanged" if before == client else "updated"
+        if outcome != "unchanged":
+            operator.note(f"client {outcome}", details=_details(client))
+            store.save(client, operator.now)
+    if client.organization not in facilities and not _URI.fullmatch(client.organization):
+        click.echo(f"note: no facility {client.organization} is registered yet", err=True)
+    if as_json:
+        print_json({"outcome": outcome, **_as_json(client)})
+    else:
+        click.echo(f"client {client.id} {outcome}" + ("" if client.enabled else "; it stays disabled (--enable)"))
+
+
+@command.command(name="list")
+@_AS_JSON
+def list_clients(as_json: bool) -> None:
+    """Every client, and what it is registered for."""
+    with Operator() as operator:
+        clients = DatabaseClientStore(operator.engine).list_all()
+    if as_json:
+        print_json([_as_json(client) for client in clients])
+        return
+    for client in clients:
+        state = "enabled" if client.enabled else "DISABLED"
+        feed = f"  identity feed of {client.facility}" if client.facility else ""
+        click.echo(f"{client.id}  {client.name}  ({client.organization})  {state}{feed}")
+        click.echo(f"    {' '.join(client.purposes)}  {' '.join(client.scopes)}")
+    if not clients:
+        click.echo("no clients")
+
+
+@command.command()
+@click.argument("client_id", metavar="ID")
+@_AS_JSON
+def disable(client_id: str, as_json: bool) -> None:
+    """Give the client ID no more tokens, and end those it holds: within a second, in every process."""
+    with Operator() as operator:
+        store = DatabaseClientStore(operator.engine)
+        client = store.find(client_id)
+        if client is None:
+            raise LoadRefused(["no client of that id is registered"])
+        if client.enabled:
+            operator.note("client disabled", details=[("client", client.id)])
+            store.disable(client.id, operator.now)
+    if as_json:
+        print_json({"id": client.id, "enabled": False})
+    else:
+        click.echo(f"client {client.id} is disabled")
+
+
+@command.command()
+@click.argument("client_id", metavar="ID")
+@click.option("--key", required=True, metavar="PRIVATE_JWK", help="File with the client's private key, a JWK.")
+@click.option("--purpose", "purposes", multiple=True, help="For which purpose of use; may be repeated.")
+@click.option("--scope", help="Which of its scopes; all, where left out.")
+@click.option("--subject-id", help="Who asks through the client.")
+@click.option("--subject-name", help="Their name.")
+@click.option("--subject-role", help="Their role.")
+@_AS_JSON
+def token(client_id: str, key: str, purposes: Sequence[str], scope: str | None, as_json: bool, **subject: Any) -> None:
+    """Get an access token from the running gateway, as the client ID would, and print it alone."""
+    with Operator() as operator:
+        token_url = operator.settings.token_url
+    b2b = {name: value for name, value in subject.items() if value}
+    if purposes:
+        b2b["purpose_of_use"] = list(purposes)
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": _sign_assertion(_read_private_key(key), client_id, token_url, b2b),
+    }
+    answer = _ask_for_token(token_url, form | ({"scope": scope} if scope else {}))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(answer["access_token"])
+
+
+def _client(client_id: str, jwks: str | None, jwks_uri: str | None, given: Mapping[str, Any]) -> Client:
+    purposes = [code_of(word) or word for text in given["purposes"] for word in re.split(r"[,\s]+", text) if word]
+    return Client(
+        id=ClientID(client_id),
+        name=given["name"].strip(),
+        organization=given["organization"].strip(),
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        scopes=tuple(dict.fromkeys(" ".join(given["scope"]).split())),
+        purposes=tuple(dict.fromkeys(purposes)),
+        token_exchange=given["token_exchange"],
+        facility=FacilityID(given["facility"]) if given["facility"] else None,
+    )
+
+
+def _problems(client: Client, facilities: set[FacilityID]) -> list[str]:
+    problems = []
+    if not _ID.fullmatch(client.id):
+        problems.append("ID: letters, digits and . _ : / @ - only, at most 128")
+    if not 0 < len(client.name) <= 200 or not client.name.isprintable():
+        problems.append("--name: 1 to 200 printable characters")
+    if not _FACILITY.fullmatch(client.organization) and not _URI.fullmatch(client.organization):
+        problems.append("--organization: a facility id or a URI")
+    if client.facility is not None and client.facility not in facilities:
+        problems.append("--facility: no facility of that id is registered")
+    problems += [f"--scope: {text}" for text in smart_scopes.problems_of(client.scopes)]
+    problems += [f"--purpose: {text}" for text in purpose_of_use.problems_of(client.purposes)]
+    return problems
+
+
+def _read_keys(jwks: str, *, production: bool) -> tuple[str | None, str | None, list[str]]:
+    """The JWK Set of a file, or the address of one, and what is wrong with it."""
+    if "://" in jwks:
+        return None, jwks, [f"--jwks: {text}" for text in problems_of_jwks_uri(jwks, production=production)]
+    try:
+        with Path(jwks).open("rb") as file:
+            text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
+        document = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return None, None, ["--jwks: the file can't be read as JSON"]
+    if len(text) > MOST_BYTES:
+        return None, None, [f"--jwks: the file is larger than {MOST_BYTES} bytes"]
+    if isinstance(document, dict) and "kty" in document:
+        document = {"keys": [document]}
+    canonical = json.dumps(document, sort_keys=True)
+    return canonical, None, [f"--jwks: {problem}" for problem in problems_of_jwks(canonical)]
+
+
+def _read_private_key(path: str) -> RSAKey | ECKey:
+    try:
+        document = json.loads(Path(path).read_bytes())
+        keys = document.get("keys", [document])
+        (jwk,) = [key for key in keys if "d" in key]
+        key = RSAKey.import_key(jwk) if jwk["kty"] == "RSA" else ECKey.import_key(jwk)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError) as exc:
+        raise LoadRefused(["--key: the file is not one private JWK (RSA, or EC on P-384)"]) from exc
+    if not key.kid or (isinstance(key, ECKey) and key.curve_name != "P-384"):
+        raise LoadRefused(["--key: the JWK needs a kid, and an EC key the curve P-384"])
+    return key
+
+
+def _sign_assertion(key: RSAKey | ECKey, client_id: str, token_url: str, b2b: Mapping[str, Any]) -> str:
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": token_url,
+        "iat": now,
+        "exp": now + 60,
+        "jti": str(uuid.uuid4()),
+    }
+    if b2b:
+        claims["extensions"] = {"hl7-b2b": {"version": "1", **b2b}}
+    algorithm = _ALGORITHM[key.key_type]
+    try:
+        return jwt.encode({"alg": algorithm, "kid": key.kid, "typ": "JWT"}, claims, key, algorithms=[algorithm])
+    except (JoseError, ValueError) as exc:
+        raise LoadRefused([f"--key: the JWK can't sign {algorithm}"]) from exc
+
+
+def _ask_for_token(token_url: str, form: Mapping[str, str]) -> dict[str, Any]:
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            answer = session.post(token_url, data=form, timeout=_TOKEN_TIMEOUT_S, allow_redirects=False)
+            body = answer.json()
+        except (requests.RequestException, ValueError) as exc:
+            raise DependencyUnavailable(f"no gateway answers at {token_url}") from exc
+    if answer.status_code != 200 or not isinstance(body, dict) or "access_token" not in body:
+        told = body if isinstance(body, dict) else {}
+        words = [str(told[name]) for name in ("error", "error_description") if name in told]
+        raise LoadRefused([": ".join(words) or f"the gateway answered {answer.status_code}"])
+    return body
+
+
+def _details(client: Client) -> list[tuple[str, str]]:
+    details = {
+        "client": client.id,
+        "name": client.name,
+        "organization": client.organization,
+        "scope": " ".join(client.scopes),
+        "purpose_of_use": " ".join(client.purposes),
+        "keys": client.jwks_uri or "registered",
+        "token_exchange": "yes" if client.token_exchange else "no",
+        "facility": client.facility or "",
+        "state": "enabled" if client.enabled else "disabled",
+    }
+    return [(name, value) for name, value in details.items() if value]
+
+
+def _as_json(client: Client) -> dict[str, Any]:
+    return {
+        "id": client.id,
+        "name": client.name,
+        "organization": client.organization,
+        "scope": list(client.scopes),
+        "purpose": list(client.purposes),
+        "jwks_uri": client.jwks_uri,
+        "token_exchange": client.token_exchange,
+        "facility": client.facility,
+        "enabled": client.enabled,
+        "disabled_at": client.disabled_at,
+    }
