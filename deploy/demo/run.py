@@ -1,0 +1,258 @@
+"""`make demo`: an exchange of three facilities on this machine, and one federated query through it.
+
+PORT (8080) and DATA_DIR (var/demo) may be set; ONCE=1 ends after the query, with status 0 if the answer is right.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pydicom.errors
+import requests
+
+from deploy.demo import dicom_files, ehr, exchange_files, samples
+from deploy.demo.exchange_files import ExchangeFiles
+from deploy.demo.processes import DemoFailed, Processes, clean_environment, tail, told_port, wait_until
+from deploy.demo.samples import SITES
+from deploy.demo.screen import Asked, Screen, show_answer, show_asked, show_fetched
+
+ROOT = Path(__file__).parents[2]
+NAMES = {site.id: site.name for site in SITES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """One demo: where it lives, and what it needs to start."""
+
+    port: int
+    folder: Path
+    once: bool
+    screen: Screen
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def gateway_env(self) -> dict[str, str]:
+        """The settings of the gateway."""
+        return {
+            "PYTHONPATH": str(ROOT),
+            "GATEWAY_LISTEN": f"127.0.0.1:{self.port}",
+            "GATEWAY_DATA_DIR": str(self.folder.resolve()),
+            "GATEWAY_CONSENT_POLICY": "basic-normal",
+            "GATEWAY_STRONG_IDENTIFIER_SYSTEMS": samples.NATIONAL_ID,
+        }
+
+    @property
+    def log(self) -> Path:
+        """What the gateway and the archives log."""
+        return self.folder / "demo.log"
+
+
+def main() -> None:
+    """Run the demo. Exits 0, or 1 where something failed or the answer is wrong."""
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _stop)
+    try:
+        demo = Demo(
+            port=int(os.environ.get("PORT") or 8080),
+            folder=Path(os.environ.get("DATA_DIR") or "var/demo"),
+            once=os.environ.get("ONCE", "") not in ("", "0"),
+            screen=Screen.of_this_process(),
+        )
+        with Processes(clean_environment(demo.gateway_env)) as processes:
+            run(demo, processes)
+    except (DemoFailed, ValueError, OSError) as exc:
+        print(f"\nThe demo can't go on: {exc}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nstopped")
+
+
+def _stop(number: int, _frame: object) -> NoReturn:
+    sys.exit(0 if number == signal.SIGTERM else 128 + number)
+
+
+def run(demo: Demo, processes: Processes) -> None:
+    """Set up, ask, show, and serve. Raises DemoFailed."""
+    screen = demo.screen
+    _require_free(demo.port)
+    screen.say(screen.bold("\nImaging exchange gateway") + screen.dim("  one question, every facility, one answer\n"))
+    demo.folder.mkdir(parents=True, exist_ok=True)
+    demo.log.write_bytes(b"")
+    archives = _start_archives(demo, processes)
+    urls = {id_: f"http://127.0.0.1:{port}/dicom-web" for id_, (_, port) in archives.items()}
+    files = exchange_files.write(demo.folder, urls, demo.gateway_env)
+    gateway = _start_gateway(demo, processes, files)
+    url = ehr.search_url(f"{demo.base_url}/fhir/r4")
+    answer = _ask(url, files)
+    problems = ehr.problems_in(answer)
+    _show(demo, processes, answer, url)
+    if problems:
+        raise DemoFailed("the answer is wrong:\n  " + "\n  ".join(problems))
+    _fetch(demo, answer)
+    if demo.once:
+        screen.say(screen.green("\nThe answer is what the archives hold and the patient permits.\n"))
+        return
+    _show_next_steps(demo, files, url, {id_: process.pid for id_, (process, _) in archives.items()})
+    while gateway.poll() is None:
+        time.sleep(0.2)
+    raise DemoFailed("the gateway stopped; the end of its log:\n" + tail(demo.log))
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as exc:
+            raise DemoFailed(f"port {port} is in use; choose another: make demo PORT={port + 1}") from exc
+
+
+def _start_archives(demo: Demo, processes: Processes) -> dict[str, tuple[subprocess.Popen[str], int]]:
+    """The archives' processes and ports by facility, each serving its own files."""
+    count = 0
+    started = {}
+    accounts = [":".join(account) for account in (exchange_files.GATEWAY_ACCOUNT, exchange_files.EHR_ACCOUNT)]
+    users = [word for account in accounts for word in ("--user", account)]
+    for site in SITES:
+        folder = demo.folder / "archives" / site.id
+        count += dicom_files.write(site, samples.HOLDINGS[site.id], folder)
+        arguments = [str(folder), *users, "--delay-ms", str(site.delay_ms)]
+        started[site.id] = processes.start("deploy.demo.archive", *arguments, log=demo.log, port_told=True)
+    archives = {id_: (process, told_port(process, NAMES[id_])) for id_, process in started.items()}
+    demo.screen.done(f"{len(SITES)} sample facilities", f"{count} real DICOM files, over QIDO-RS and WADO-RS")
+    return archives
+
+
+def _start_gateway(demo: Demo, processes: Processes, files: ExchangeFiles) -> subprocess.Popen[str]:
+    """The gateway, fed as its operator feeds it, and ready."""
+    screen = demo.screen
+    processes.run("gateway", "db", "upgrade")
+    processes.run("gateway", "facilities", "apply", str(files.facilities))
+    loaded = json.loads(processes.run("gateway", "patients", "load", str(files.patients), "--json"))
+    screen.done("patients", f"{_total(loaded)} records of facilities, linked to persons by national number")
+    loaded = json.loads(processes.run("gateway", "consents", "load", str(files.consents), "--json"))
+    screen.done("consents", f"{_total(loaded)} on file; who has none: shared for treatment (opt-out)")
+    _register_client(processes, files)
+    screen.done("one EHR", f"{exchange_files.EHR_NAME}, SMART Backend Services, for treatment")
+    gateway = processes.start("gateway", "serve", log=demo.log)
+    wait_until(lambda: _is_ready(demo.base_url), gateway, demo.log)
+    screen.done("the gateway", f"{demo.base_url}/fhir/r4  (process {gateway.pid})")
+    return gateway
+
+
+def _total(loaded: Mapping[str, Any]) -> int:
+    return sum(int(loaded[name]) for name in ("loaded", "updated", "unchanged"))
+
+
+def _register_client(processes: Processes, files: ExchangeFiles) -> None:
+    processes.run(
+        *("gateway", "clients", "add", exchange_files.EHR_ID, "--name", exchange_files.EHR_NAME),
+        *("--organization", exchange_files.EHR_ORGANIZATION, "--jwks", str(files.public_jwks)),
+        *("--scope", exchange_files.SCOPE, "--purpose", exchange_files.PURPOSE),
+    )
+
+
+def _is_ready(base_url: str) -> bool:
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(f"{base_url}/readyz", timeout=2).ok
+    return False
+
+
+def _ask(url: str, files: ExchangeFiles) -> ehr.Answer:
+    """The answer to the one query, asked with a token of the EHR's own."""
+    told = subprocess.run([str(files.token.resolve())], capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise DemoFailed(f"no access token: {told.stderr.strip()}")
+    try:
+        return ehr.ask(url, told.stdout.strip())
+    except requests.RequestException as exc:
+        raise DemoFailed(f"the query failed: {exc}") from exc
+
+
+def _show(demo: Demo, processes: Processes, answer: ehr.Answer, url: str) -> None:
+    screen = demo.screen
+    asked = _what_was_asked(processes)
+    slowest = max((one.milliseconds or 0 for one in asked), default=0)
+    screen.title("The query")
+    screen.say(f"\n  GET {screen.cyan(url)}")
+    clinician = exchange_files.CLINICIAN["name"]
+    words = f"as {exchange_files.EHR_NAME}, for {clinician}, purpose of use: treatment"
+    screen.say(f"\n  {screen.dim(words)}")
+    screen.title("The answer")
+    took = f"in {answer.seconds:.2f} s; the slowest facility took {slowest / 1000:.2f} s"
+    total = f"{answer.bundle.get('total')} studies"
+    screen.say(f"\n  {screen.bold(total)} {took}")
+    show_answer(screen, answer, NAMES)
+    screen.title("What was asked of whom (for the operator: none of this is in the answer)")
+    show_asked(screen, asked)
+
+
+def _what_was_asked(processes: Processes) -> list[Asked]:
+    """From the audit of the query, and from `explain` for what consent withheld."""
+    patient = f"{samples.NORTH.identifier_system}|{samples.ASKED_ABOUT.mrn}"
+    exported = processes.run("gateway", "audit", "export", "--format", "records", "--patient", patient)
+    records = [json.loads(line) for line in exported.splitlines()]
+    record = [one for one in records if one["kind"] == "imaging-search"][-1]
+    explained = json.loads(
+        processes.run("gateway", "explain", "--client", exchange_files.EHR_ID, "--patient", patient, "--json")
+    )
+    replies = {one["facility"]: one for one in record.get("asked", [])}
+    reasons = {one["facility"]: one["reason"] for one in explained["decisions"]}
+    found = []
+    for site in SITES:
+        mrn = samples.studies_of_the_patient(site)[0].person.mrn
+        reply = replies.get(site.id)
+        if reply is None:
+            words = f"not asked, not named: {reasons.get(site.id, 'no record of her')}"
+            found.append(Asked(name=site.name, mrn=mrn, outcome=words, milliseconds=None, withheld=True))
+            continue
+        words = f"{reply['studies']} studies" if reply["status"] == "answered" else reply["status"]
+        found.append(Asked(name=site.name, mrn=mrn, outcome=words, milliseconds=reply["elapsed_ms"]))
+    return found
+
+
+def _fetch(demo: Demo, answer: ehr.Answer) -> None:
+    demo.screen.title("The images, fetched by the links of the first study")
+    try:
+        show_fetched(demo.screen, ehr.fetch(answer, NAMES))
+    except (requests.RequestException, pydicom.errors.InvalidDicomError) as exc:
+        raise DemoFailed(f"the images can't be fetched: {exc}") from exc
+
+
+def _show_next_steps(demo: Demo, files: ExchangeFiles, url: str, pids: Mapping[str, int]) -> None:
+    screen = demo.screen
+    screen.title("Your turn")
+    curl = f"curl -s -H \"Authorization: Bearer $({files.token})\" '{url}' | python3 -m json.tool"
+    screen.say(f"\n  Ask again:\n    {screen.cyan(curl)}")
+    north = samples.NORTH
+    screen.say(f"\n  Take {north.name} away and ask again: the rest comes, and the answer names who is missing:")
+    screen.say(f"    {screen.cyan(f'kill {pids[north.id]}')}")
+    screen.say(f"\n  Ask about somebody else: {_others()}")
+    screen.say(f"\n  {screen.dim(f'log: {demo.log}   stop: Ctrl-C')}\n")
+
+
+def _others() -> str:
+    known: dict[str, str] = {}
+    for site in SITES:
+        for study in samples.HOLDINGS[site.id]:
+            person = study.person
+            if person.national_id != samples.ASKED_ABOUT.national_id:
+                known.setdefault(f"{site.identifier_system}|{person.mrn}", f"{person.given} {person.family}")
+    return ", ".join(f"{name} ({identifier})" for identifier, name in known.items())
+
+
+if __name__ == "__main__":
+    main()
