@@ -1,0 +1,202 @@
+"""What was seen where, and since when: the memory behind stable ids and `meta.lastUpdated`.
+
+Archives don't tell when a study came or changed. So every study is remembered by a keyed hash of what it looks like;
+the moment it first looked as it does now is the moment that an incremental search (`_lastUpdated=gt…`) goes by.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.adapters.base import Observation, Sighting
+from gateway.adapters.tables import sighting
+from gateway.db.crypto import KeyRing
+from gateway.db.session import reading, writing
+from gateway.imaging.study import SourceStudy
+from gateway.model import FacilityID, PatientID, StudyUID
+
+_RowKey = tuple[int, str, bytes]
+"""Record, facility, keyed hash of the UID."""
+_ID_DIGITS = 32
+_MOST_KEYS_A_STATEMENT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the table says of a source of a study, or should say."""
+
+    person_id: str
+    content_key: bytes
+    with_series: bool
+    first_seen: datetime
+
+
+class Sightings:
+    """Remembers studies by facility and record. One object serves all threads."""
+
+    def __init__(self, engine: Engine, keys: KeyRing) -> None:
+        self._engine = engine
+        self._keys = keys
+
+    def study_id(self, person: PatientID, uid: StudyUID) -> str:
+        """The opaque id of this study of this person: always the same, and nothing can be read from it."""
+        return self._keys.blind("study.id", person, uid).hex()
+
+    def observe(self, person: PatientID, studies: Sequence[SourceStudy], now: datetime) -> Observation:
+        """First-seen times of `studies` as they now are; what is new is stored when this returns.
+
+        Where two queries see something first at the same time, both are told the same moment. Raises
+        DependencyUnavailable.
+        """
+        if not studies:
+            return Observation(first_seen={})
+        keys = [self._row_key(study) for study in studies]
+        records = {study.record_id for study in studies}
+        with reading(self._engine) as connection:
+            known = _find_rows(connection, records)
+        changes: dict[_RowKey, tuple[StudyUID, _Row]] = {}
+        for key, study in zip(keys, studies, strict=True):
+            old, new = known.get(key), self._row(person, study, now)
+            if (row := new if old is None else _as_it_now_is(old, new)) != old:
+                changes[key] = (study.uid, row)
+        shared: tuple[StudyUID, ...] = ()
+        if changes:
+            known, shared = self._store(person, changes, known, records)
+        return Observation(
+            first_seen={
+                (study.record_id, study.facility, study.uid): known[key].first_seen
+                for key, study in zip(keys, studies, strict=True)
+            },
+            shared=shared,
+        )
+
+    def find(self, study_id: str) -> Sighting | None:
+        """Whose study carries this id and which facilities have shown it; None where it was never given out.
+
+        Raises DependencyUnavailable.
+        """
+        if len(study_id) != _ID_DIGITS or not set(study_id) <= set("0123456789abcdef"):
+            return None
+        columns = sighting.c
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                select(columns.person_id, columns.facility_id).where(columns.study_id == bytes.fromhex(study_id))
+            ).all()
+        if not rows:
+            return None
+        return Sighting(
+            person=PatientID(rows[0].person_id), facilities=frozenset(FacilityID(row.facility_id) for row in rows)
+        )
+
+    def _row_key(self, study: SourceStudy) -> _RowKey:
+        return study.record_id, study.facility, self._keys.blind("sighting.study", study.uid)
+
+    def _row(self, person: PatientID, study: SourceStudy, now: datetime) -> _Row:
+        return _Row(person, self._keys.blind("sighting.content", _content_of(study)), study.series is not None, now)
+
+    def _store(
+        self,
+        person: PatientID,
+        changes: Mapping[_RowKey, tuple[StudyUID, _Row]],
+        known: Mapping[_RowKey, _Row],
+        records: Collection[int],
+    ) -> tuple[dict[_RowKey, _Row], tuple[StudyUID, ...]]:
+        """The rows as they are after all of `changes` is stored, and which of their UIDs another person has too."""
+        before = {study_key for (_, _, study_key), row in known.items() if row.person_id == person}
+        new = {key[2]: uid for key, (uid, _) in changes.items() if key[2] not in before}
+        # In one order in every process: two that see the same studies first must not wait for one another.
+        rows = [self._values(key, uid, row) for key, (uid, row) in sorted(changes.items())]
+        with writing(self._engine) as connection:
+            _insert([row for row in rows if _key_of(row) not in known], connection)
+            for row in rows:
+                if (old := known.get(_key_of(row))) is not None:
+                    _update(row, old, connection)
+            now_known = _find_rows(connection, records)
+            shared = _of_another_person(connection, person, list(new))
+        return now_known, tuple(new[key] for key in new if key in shared)
+
+    def _values(self, key: _RowKey, uid: StudyUID, row: _Row) -> dict[str, Any]:
+        record_id, facility_id, study_key = key
+        return {
+            "record_id": record_id,
+            "facility_id": facility_id,
+            "study_key": study_key,
+            "person_id": row.person_id,
+            "study_id": bytes.fromhex(self.study_id(PatientID(row.person_id), uid)),
+            "content_key": row.content_key,
+            "with_series": row.with_series,
+            "first_seen": row.first_seen,
+        }
+
+
+def _content_of(study: SourceStudy) -> str:
+    """What makes a study look different, in one order."""
+    series = None if study.series is None else sorted(study.series, key=lambda one: one.uid)
+    return orjson.dumps(
+        (
+            *(study.started and study.started.text, study.modalities, study.description, study.accession),
+            *(study.referrer, study.procedure_codes, study.availability),
+            *(study.number_of_series, study.number_of_instances, series),
+        )
+    ).decode()
+
+
+def _as_it_now_is(old: _Row, new: _Row) -> _Row:
+    """What to remember: a change, the same study told in more detail (no change), or what was known already."""
+    if old.with_series == new.with_series:
+        row = old if old.content_key == new.content_key else new
+    elif new.with_series:
+        row = replace(new, first_seen=old.first_seen)
+    else:
+        row = old
+    return replace(row, person_id=new.person_id) if row.person_id != new.person_id else row
+
+
+_COLUMNS = sighting.c
+_KEY_COLUMNS = (_COLUMNS.record_id, _COLUMNS.facility_id, _COLUMNS.study_key)
+_FIND = select(
+    *_KEY_COLUMNS, _COLUMNS.person_id, _COLUMNS.content_key, _COLUMNS.with_series, _COLUMNS.first_seen
+).where(_COLUMNS.record_id.in_(bindparam("records", expanding=True)))
+
+
+def _find_rows(connection: Connection, records: Collection[int]) -> dict[_RowKey, _Row]:
+    rows = connection.execute(_FIND, {"records": sorted(records)})
+    return {(record, facility, key): _Row(*rest) for record, facility, key, *rest in rows}
+
+
+def _insert(rows: Sequence[dict[str, Any]], connection: Connection) -> None:
+    if rows:
+        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        # A query in another thread may have been first; its row stands.
+        connection.execute(make(sighting).on_conflict_do_nothing(), rows)
+
+
+def _update(row: dict[str, Any], old: _Row, connection: Connection) -> None:
+    # Only what is still as it was read is changed: of two queries that see the same change, one moment stands.
+    connection.execute(
+        update(sighting)
+        .where(*(column == row[column.name] for column in _KEY_COLUMNS))
+        .where(_COLUMNS.content_key == old.content_key, _COLUMNS.first_seen == old.first_seen)
+        .values(row)
+    )
+
+
+def _key_of(values: Mapping[str, Any]) -> _RowKey:
+    return values["record_id"], values["facility_id"], values["study_key"]
+
+
+def _of_another_person(connection: Connection, person: PatientID, study_keys: Sequence[bytes]) -> set[bytes]:
+    found: set[bytes] = set()
+    for start in range(0, len(study_keys), _MOST_KEYS_A_STATEMENT):
+        batch = study_keys[start : start + _MOST_KEYS_A_STATEMENT]
+        found.update(
+            connection.scalars(
+                select(_COLUMNS.study_key).where(_COLUMNS.study_key.in_(batch), _COLUMNS.person_id != person).distinct()
+            )
+        )
+    return found
