@@ -2,23 +2,19 @@
 
 import re
 from base64 import b64decode
-from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import unquote
 
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 from hypothesis import given, settings
 
 from gateway.audit.fhir_audit_event import to_audit_events
-from gateway.audit.record import Asked, AuditRecord, Decided, Released, Who
+from gateway.audit.record import AuditRecord, Decided, Who
 from tests.factories_audit import NOON, PERSON, POLICY, a_record, a_who, any_record
 from tests.unit.audit.balp_rules import A_PERSON, AUTHSERVER, CONSENT, IRCP, OBJECT, PROV, codes, problems_of
+from tests.unit.audit.retelling import DCM, Event, agent_of, comparable, entities_of, record_of, told
 
 PROFILE = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
-DCM = "http://dicom.nema.org/resources/ontology/DCM#"
-Event = dict[str, Any]
 
 
 def _events(record: AuditRecord) -> list[Event]:
@@ -31,15 +27,6 @@ def _profiles(event: Event) -> list[str]:
 
 def _of(events: list[Event], profile: str) -> list[Event]:
     return [event for event in events if profile in _profiles(event)]
-
-
-def _agent(event: Event, code: str) -> Event:
-    (found,) = [agent for agent in event["agent"] if code in codes(agent["type"])]
-    return found
-
-
-def _entities(event: Event, code: str) -> list[Event]:
-    return [entity for entity in event.get("entity", []) if code in codes(entity["type"])]
 
 
 A_READ = {"kind": "imaging-read", "resources": ("ImagingStudy/aa",), "request": "GET /fhir/r4/ImagingStudy/aa"}
@@ -99,9 +86,9 @@ def test_t082_whatever_is_recorded_its_events_are_fhir_and_hold_to_the_profiles_
 @given(any_record)
 def test_everything_in_a_record_is_in_its_events(record: AuditRecord) -> None:
     """The record can be put together again from them."""
-    again = _reconstructed(_events(record))
+    again = record_of(_events(record))
 
-    assert _comparable(again) == _comparable(record)
+    assert comparable(again) == comparable(record)
 
 
 @given(any_record)
@@ -121,7 +108,7 @@ def test_t083_a_search_that_finds_three_patients_is_three_patient_queries() -> N
     )
 
     queries = _of(_events(record), "PatientQuery")
-    about = [_entities(event, A_PERSON)[0]["what"]["reference"] for event in queries]
+    about = [entities_of(event, A_PERSON)[0]["what"]["reference"] for event in queries]
     assert about == ["Patient/a", "Patient/b", "Patient/c"]
 
 
@@ -136,7 +123,7 @@ def test_t083_a_search_that_finds_three_patients_is_three_patient_queries() -> N
 def test_t084_the_query_is_the_base64_of_the_exact_raw_request(request_text: str) -> None:
     """Byte for byte, malicious or not, body included; and no token is in the event."""
     (event,) = _of(_events(a_record(request=request_text)), "PatientQuery")
-    (query,) = _entities(event, OBJECT)
+    (query,) = entities_of(event, OBJECT)
 
     assert b64decode(query["query"]) == request_text.encode()
     assert "Bearer" not in str(event)
@@ -150,7 +137,9 @@ def test_the_result_of_a_search_is_told_by_the_disclosure_and_not_by_the_query()
 
     assert "1.2.840.1" not in str(query)
     assert "ImagingStudy/aa" not in str(query)
-    uids = [entity["what"]["identifier"] for entity in _entities(disclosure, OBJECT) if "identifier" in entity["what"]]
+    uids = [
+        entity["what"]["identifier"] for entity in entities_of(disclosure, OBJECT) if "identifier" in entity["what"]
+    ]
     assert uids == [{"system": "urn:dicom:uid", "value": f"urn:oid:1.2.840.{n}"} for n in (1, 2)]
 
 
@@ -158,10 +147,10 @@ def test_a_decision_without_a_consent_names_the_policy_of_the_community() -> Non
     """An implicit policy is what was relied on: `entity[consent]` names its URL (IHE PCF)."""
     permit, deny = _of(_events(a_record()), "AuthZconsent")
 
-    (policy,) = _entities(permit, CONSENT)
+    (policy,) = entities_of(permit, CONSENT)
     assert policy["what"] == {"identifier": {"system": "urn:ietf:rfc:3986", "value": POLICY}}
     assert permit["outcome"] == "0"
-    (consent,) = _entities(deny, CONSENT)
+    (consent,) = entities_of(deny, CONSENT)
     assert consent["what"] == {"reference": "Consent/c1/_history/2"}
     assert deny["outcome"] == "8"
     assert deny["outcomeDesc"] == "south: Consent/c1 (version 2): denies Organization/south"
@@ -170,7 +159,7 @@ def test_a_decision_without_a_consent_names_the_policy_of_the_community() -> Non
 def test_decisions_on_one_basis_are_one_event_that_says_about_which_facilities() -> None:
     """Two facilities permitted by the same policy: one AuthZconsent."""
     permit, _ = _of(_events(a_record()), "AuthZconsent")
-    (policy,) = _entities(permit, CONSENT)
+    (policy,) = entities_of(permit, CONSENT)
 
     assert [detail["valueString"].split(":")[0] for detail in policy["detail"]] == ["east", "north"]
 
@@ -180,14 +169,14 @@ def test_the_patients_own_access_relies_on_no_consent_and_says_so() -> None:
     record = a_record(decided=(Decided(facility="north", decision="permit", reason="the patient's own access"),))
 
     (permit,) = _of(_events(record), "AuthZconsent")
-    (entity,) = _entities(permit, CONSENT)
+    (entity,) = entities_of(permit, CONSENT)
     assert entity["what"] == {"display": "no consent was relied on"}
 
 
 def test_the_token_is_told_by_its_jti_alone_and_the_caller_as_balp_maps_it() -> None:
     """`client_id`, `iss`, `sub`, `jti`, purpose of use, name and role (ITI BALP §3:5.7.5.4)."""
     (event,) = _of(_events(a_record()), "PatientQuery")
-    client, user, organization = _agent(event, DCM + "110150"), _agent(event, IRCP), _agent(event, PROV)
+    client, user, organization = agent_of(event, DCM + "110150"), agent_of(event, IRCP), agent_of(event, PROV)
 
     assert client["who"] == {"identifier": {"value": "ehr"}, "display": "Lakeside EHR"}
     assert client["network"] == {"address": "192.0.2.10", "type": "2"}
@@ -199,7 +188,7 @@ def test_the_token_is_told_by_its_jti_alone_and_the_caller_as_balp_maps_it() -> 
     assert codes(user["purposeOfUse"][0]) == {"http://terminology.hl7.org/CodeSystem/v3-ActReason#TREAT"}
     assert organization["who"] == {"reference": "Organization/north"}
     assert "OAUTHaccessTokenUse.Comprehensive" in _profiles(event)
-    (token,) = _entities(
+    (token,) = entities_of(
         _of(_events(a_record()), "AuthZconsent")[0], user_token := "".join(codes(user["type"]) - {IRCP})
     )
     assert user_token.endswith("#UserOauthAgent")
@@ -214,10 +203,10 @@ def test_a_disclosure_names_custodian_recipient_and_the_patient_who_authorised_i
     (by_policy,) = _of(_events(a_record()), "PrivacyDisclosure.Source")
     (event,) = _of(_events(by_consent), "PrivacyDisclosure.Source")
 
-    assert _agent(event, "http://snomed.info/sct#159541003")["who"] == {"reference": "Organization/north"}
-    assert _agent(event, "http://snomed.info/sct#429577009")["who"] == {"reference": f"Patient/{PERSON}"}
+    assert agent_of(event, "http://snomed.info/sct#159541003")["who"] == {"reference": "Organization/north"}
+    assert agent_of(event, "http://snomed.info/sct#429577009")["who"] == {"reference": f"Patient/{PERSON}"}
     assert "429577009" not in str(by_policy)
-    assert _agent(event, DCM + "110152")["who"]["identifier"]["value"] == "ehr"
+    assert agent_of(event, DCM + "110152")["who"]["identifier"]["value"] == "ehr"
     assert codes(event["purposeOfEvent"][0]) == {"http://terminology.hl7.org/CodeSystem/v3-ActReason#TREAT"}
 
 
@@ -236,7 +225,7 @@ def test_a_search_about_an_unknown_patient_is_a_query_without_a_patient() -> Non
     (event,) = _events(RECORDS["search about nobody"])
 
     assert _profiles(event)[0] == "Query"
-    assert _entities(event, A_PERSON) == []
+    assert entities_of(event, A_PERSON) == []
 
 
 def test_each_facility_that_was_asked_is_told_with_how_it_went() -> None:
@@ -244,7 +233,7 @@ def test_each_facility_that_was_asked_is_told_with_how_it_went() -> None:
     asked = [event for event in _events(a_record()) if DCM + "110112" in codes(event["type"])]
 
     assert [event["outcome"] for event in asked] == ["8", "4"]
-    assert [_agent(event, DCM + "110152")["who"]["reference"] for event in asked] == [
+    assert [agent_of(event, DCM + "110152")["who"]["reference"] for event in asked] == [
         "Organization/east",
         "Organization/north",
     ]
@@ -256,8 +245,8 @@ def test_t050_a_token_that_opens_an_emergency_is_told_as_an_emergency_override()
 
     assert len(events) == 2
     assert codes(events[1]["subtype"][0]) == {DCM + "110127"}
-    assert _agent(events[1], IRCP)["name"] == "Dr. Ada Park"
-    assert _entities(events[1], A_PERSON)
+    assert agent_of(events[1], IRCP)["name"] == "Dr. Ada Park"
+    assert entities_of(events[1], A_PERSON)
     AuditEvent.model_validate(events[1])
 
 
@@ -278,173 +267,25 @@ def test_the_export_of_the_audit_itself_is_told_as_use_of_the_audit_log() -> Non
 def test_t086_a_hostile_name_can_not_pass_for_anything_else_where_it_is_shown(hostile: str) -> None:
     """Control, format and separator characters are spelled out; the record is one, and its outcome is its own."""
     events = _events(a_record(who=a_who(subject_name=hostile)))
-    name = _agent(events[0], IRCP)["name"]
+    name = agent_of(events[0], IRCP)["name"]
 
     assert name.isprintable()
-    assert _told(name) == hostile
+    assert told(name) == hostile
     assert events[0]["outcome"] == "0"
 
 
 def test_names_of_every_script_are_shown_as_they_are() -> None:
     """Joiners that some scripts need are letters, not tricks."""
     for name in ("Мария Иванова", "王小東", "می‌خواهم", "أحمد", "O’Brien"):
-        assert _agent(_events(a_record(who=a_who(subject_name=name)))[0], IRCP)["name"] == name
+        assert agent_of(_events(a_record(who=a_who(subject_name=name)))[0], IRCP)["name"] == name
 
 
 def test_refused_callers_and_the_gateway_are_told_even_when_nobody_is_known() -> None:
     """FHIR needs an agent; BALP's authorizer is the observer."""
     event = _events(RECORDS["refused, nobody known"])[0]
 
-    assert _agent(event, AUTHSERVER)["who"] == event["source"]["observer"]
-    assert _agent(event, DCM + "110150")["network"]["address"] == "192.0.2.1"
-
-
-# The way back, written from the events alone.
-
-
-def _told(text: str) -> str:
-    return re.sub(
-        r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})", lambda found: chr(int(found.group(1) or found.group(2), 16)), text
-    )
-
-
-def _value(detail: Event) -> str:
-    return "" if detail["valueString"] == "\\" else _told(detail["valueString"])
-
-
-def _reconstructed(events: list[Event]) -> AuditRecord:
-    first = events[0]
-    facts = _job(first)
-    named = [name for name, _ in facts]
-    asked = [event for event in events if codes(event["type"]) == {DCM + "110112"}]
-    decisions = [event for event in events if "AuthZ-Consent" in str(event.get("subtype"))]
-    disclosures = [event for event in events if codes(event["type"]) == {DCM + "110106"}]
-    requests = [entity["query"] for entity in first.get("entity", []) if "query" in entity]
-    requests += [
-        d["valueBase64Binary"] for e in first.get("entity", []) for d in e.get("detail", []) if d["type"] == "request"
-    ]
-    transactions = [e["what"]["identifier"]["value"] for e in first.get("entity", []) if "XrequestId" in str(e["type"])]
-    kind = dict(facts)["kind"]
-    patients = [e["what"]["reference"][8:] for e in first.get("entity", []) if A_PERSON in codes(e["type"])]
-    references = [value for name, value in facts if name == "resource"]
-    if kind.endswith("read"):
-        references = [
-            e["what"]["reference"]
-            for event in events
-            if "restful-interaction" in str(event.get("subtype"))
-            and event["action"] == "R"
-            and event["type"]["code"] == "rest"
-            for e in _entities(event, OBJECT)
-        ]
-    if disclosures and kind.endswith("search"):
-        references = [e["what"]["reference"] for e in _entities(disclosures[0], OBJECT) if "reference" in e["what"]]
-    if kind.endswith("search") and patients and f"Patient/{patients[0]}" in references:
-        patients = []
-    return AuditRecord(
-        id=first["id"].rpartition("-")[0],
-        recorded=datetime.fromisoformat(first["recorded"]),
-        kind=kind,  # type: ignore[arg-type]
-        outcome={"0": "success", "4": "refused", "12": "failed"}[first["outcome"]],  # type: ignore[arg-type]
-        reason=_told(first.get("outcomeDesc", "")),
-        who=_who(first),
-        patient=patients[0] if patients else None,
-        request=b64decode(requests[0]).decode() if requests else "",
-        request_id=_told(transactions[0]) if transactions else "",
-        asked=tuple(_asked(event) for event in asked),
-        decided=tuple(decided for event in decisions for decided in _decided(event)),
-        released=tuple(_released(event) for event in disclosures),
-        resources=tuple(references),
-        algorithm=dict(facts).get("algorithm") if "algorithm" in named else None,
-        details=tuple((name.removeprefix("detail:"), value) for name, value in facts if name.startswith("detail:")),
-    )
-
-
-def _job(event: Event) -> list[tuple[str, str]]:
-    return [
-        (_told(detail["type"]), _value(detail))
-        for entity in _entities(event, "http://terminology.hl7.org/CodeSystem/audit-entity-type#4")
-        for detail in entity["detail"]
-        if "valueString" in detail
-    ]
-
-
-def _first_agent(event: Event, code: str) -> Event:
-    return next((agent for agent in event["agent"] if code in codes(agent["type"])), {})
-
-
-def _who(event: Event) -> Who:
-    client, user, organization = (_first_agent(event, code) for code in (DCM + "110150", IRCP, PROV))
-    if client.get("who") == event["source"]["observer"]:
-        client = {}
-    of_client, of_user, of_org = (agent.get("who", {}) for agent in (client, user, organization))
-    number = user.get("extension", [{}])[0].get("valueIdentifier", {}).get("value")
-    return Who(
-        client_id=_maybe(of_client.get("identifier", {}).get("value")),
-        client_name=_maybe(of_client.get("display")),
-        organization=of_org["reference"][13:]
-        if "reference" in of_org
-        else _maybe(of_org.get("identifier", {}).get("value")),
-        subject_id=_maybe(number),
-        subject_name=_maybe(user.get("name")),
-        subject_role=_maybe(user.get("role", [{}])[0].get("text")),
-        issuer=None if "system" not in of_user.get("identifier", {}) else unquote(of_user["identifier"]["system"]),
-        subject=_maybe(of_user.get("identifier", {}).get("value")),
-        token_id=None if "policy" not in user else unquote(user["policy"][0][len("urn:ietf:params:oauth:jti:") :]),
-        purposes=tuple(concept["coding"][0]["code"] for concept in user.get("purposeOfUse", [])),
-        network=_maybe(client.get("network", {}).get("address")),
-    )
-
-
-def _maybe(text: str | None) -> str | None:
-    return None if text is None else _told(text)
-
-
-def _asked(event: Event) -> Asked:
-    facts = dict(_job(event))
-    return Asked(
-        facility=_agent(event, DCM + "110152")["who"]["reference"][13:],
-        status=facts["status"],
-        incomplete=facts["incomplete"] == "true",
-        **{name: int(facts[name]) for name in ("elapsed_ms", "studies", "dropped", "contradicted")},  # type: ignore[arg-type]
-    )
-
-
-def _decided(event: Event) -> list[Decided]:
-    entities = _entities(event, CONSENT)
-    facts = [(detail["type"], _value(detail)) for detail in entities[0]["detail"]]
-    policies = [value for name, value in facts if name == "policy"]
-    policies += [e["what"]["identifier"]["value"] for e in entities if "identifier" in e["what"]]
-    found = []
-    for text in (value for name, value in facts if name == "decision"):
-        about = re.fullmatch(r"([a-z0-9-]+)(?:, study ([0-9.]+))?: (.*)", text, re.DOTALL)
-        assert about is not None
-        found.append(
-            Decided(
-                facility=about[1],
-                decision="permit" if event["outcome"] == "0" else "deny",
-                reason=about[3],
-                consents=tuple(e["what"]["reference"] for e in entities if "reference" in e["what"]),
-                policy=policies[0] if policies else None,
-                study=about[2],
-            )
-        )
-    return found
-
-
-def _released(event: Event) -> Released:
-    uids = [e["what"]["identifier"]["value"] for e in _entities(event, OBJECT) if "identifier" in e["what"]]
-    custodian = _agent(event, "http://snomed.info/sct#159541003")["who"]["reference"]
-    return Released(facility=custodian[13:], studies=tuple(uid.removeprefix("urn:oid:") for uid in uids))
-
-
-def _comparable(record: AuditRecord) -> dict[str, Any]:
-    known = {name: getattr(record, name) for name in AuditRecord.__slots__}
-    # Decisions are grouped by what they rest on: each is there, in another order. A patient search whose answer is the
-    # patient it was about names that patient once.
-    known["decided"] = Counter(record.decided)
-    if record.kind.endswith("search") and f"Patient/{record.patient}" in record.resources:
-        known["patient"] = None
-    return known
+    assert agent_of(event, AUTHSERVER)["who"] == event["source"]["observer"]
+    assert agent_of(event, DCM + "110150")["network"]["address"] == "192.0.2.1"
 
 
 def test_the_moment_is_told_to_the_microsecond_in_utc() -> None:
