@@ -1,6 +1,7 @@
 """Every room's tables, gathered on the one MetaData: what migrations are compared with."""
 
 # Importing a tables module puts its tables on the metadata.
+import gateway.adapters.tables
 import gateway.audit.tables
 import gateway.auth.tables
 import gateway.consent.tables

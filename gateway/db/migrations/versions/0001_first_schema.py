@@ -1,4 +1,4 @@
-"""The first schema: clients, patients, consents, audit."""
+"""The first schema: facilities, clients, patients, consents, audit."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,6 +17,7 @@ UUID = sa.String(36)
 
 def upgrade() -> None:
     """Every table of the first version."""
+    _create_adapters()
     _create_audit()
     _create_auth()
     _create_consent()
@@ -30,8 +31,41 @@ def downgrade() -> None:
         *("consent_version", "consent"),
         *("auth_used_assertion", "auth_client"),
         "audit_record",
+        *("sighting", "facility_revision", "facility"),
     ):
         op.drop_table(table)
+
+
+def _create_adapters() -> None:
+    op.create_table(
+        "facility",
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("content", SEALED, nullable=False),
+        sa.Column("content_key", BLIND_INDEX, nullable=False),
+        sa.Column("suspended", sa.Boolean(), nullable=False),
+        sa.Column("updated_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_facility"),
+    )
+    op.create_table(
+        "facility_revision",
+        sa.Column("id", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_facility_revision"),
+    )
+    op.create_table(
+        "sighting",
+        sa.Column("record_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("facility_id", sa.String(32), nullable=False),
+        sa.Column("study_key", BLIND_INDEX, nullable=False),
+        sa.Column("person_id", UUID, nullable=False),
+        sa.Column("study_id", BLIND_INDEX, nullable=False),
+        sa.Column("content_key", BLIND_INDEX, nullable=False),
+        sa.Column("with_series", sa.Boolean(), nullable=False),
+        sa.Column("first_seen", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("record_id", "facility_id", "study_key", name="pk_sighting"),
+    )
+    op.create_index("ix_sighting_study_key", "sighting", ["study_key"])
+    op.create_index("ix_sighting_study_id", "sighting", ["study_id"])
 
 
 def _create_audit() -> None:
