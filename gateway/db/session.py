@@ -78,19 +78,24 @@ def _keep_write_ahead_log(connection: Any) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # `writing` asks for the write lock at once: a transaction that reads first and writes later would fail with
     # SQLITE_BUSY_SNAPSHOT when another wrote in between.
-    if connection.get_execution_options().get("writing", False):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        return
-    # A deferred BEGIN takes no lock and can't fail; SQLAlchemy's own bookkeeping of a statement costs a look-up as much
-    # as its query does.
-    connection.connection.cursor().execute("BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("reading", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing", False) else "BEGIN")
+
+
+# A look-up needs no transaction around it: beginning and ending one costs more than the look-up itself, and in
+# PostgreSQL two more round trips.
+_READING: dict[str, dict[str, Any]] = {
+    "sqlite": {"reading": True},
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+}
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection for look-ups. Raises DependencyUnavailable where the database fails."""
+    """A connection for look-ups, each of which sees what is committed as it starts. Raises DependencyUnavailable."""
     try:
-        with engine.connect() as connection:
+        with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
             yield connection
     except SQLAlchemyError as exc:
         raise DependencyUnavailable("the database can't be read") from exc

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, bindparam, func, select
+from sqlalchemy import Engine, Row, Select, bindparam, func, literal_column, select
 
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading
@@ -40,7 +40,7 @@ _carriers = (
     .distinct()
     .join(record_identifier, record_identifier.c.record_id == record.c.record_id)
     .where(record_identifier.c.identifier_key == bindparam("key"), record.c.active)
-    .limit(2)
+    .limit(literal_column("2"))
 )
 _BY_IDENTIFIER = _live_records().where(record.c.person_id.in_(_carriers))
 _BY_ID = (
