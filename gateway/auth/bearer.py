@@ -32,7 +32,7 @@ class BearerAuthenticator:
 
     def __init__(self, keys: KeyRing, clients: ClientRegistry, *, issuer: str) -> None:
         self._keys = {key.kid: key for key in keys.verifying.keys}
-        self._current = self._keys[keys.signing.kid]
+        self._current = keys.verifying.keys[0]
         self._clients = clients
         self._issuer = issuer
 

@@ -24,6 +24,7 @@ ALGORITHMS = ("RS384", "ES384")
 REFETCH_AFTER_S = 10.0
 """How long a client is not asked again after an unknown `kid` or a failure."""
 WAIT_S = 3.0
+"""How long a request waits for another one that is reading the same client's keys."""
 _KEY_TYPE = {"RS384": "RSA", "ES384": "EC"}
 _ALGORITHM = {kty: algorithm for algorithm, kty in _KEY_TYPE.items()}
 _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
@@ -139,8 +140,11 @@ class ClientKeys:
     in a fresh set, at most every `REFETCH_AFTER_S`; after a failure it is left alone for as long.
     """
 
-    def __init__(self, fetch: FetchJWKS, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, fetch: FetchJWKS, monotonic: Callable[[], float] = time.monotonic, wait_s: float = WAIT_S
+    ) -> None:
         self._fetch = fetch
+        self._wait_s = wait_s
         self._monotonic = monotonic
         self._remotes: dict[str, _Remote] = {}
 
@@ -160,7 +164,7 @@ class ClientKeys:
 
     def _keys_at(self, client_id: str, uri: str, kid: str, kty: str) -> Sequence[ClientKey]:
         remote = self._remotes.setdefault(client_id, _Remote())
-        if not remote.lock.acquire(timeout=WAIT_S):
+        if not remote.lock.acquire(timeout=self._wait_s):
             raise NotAuthenticated("the client's keys are not at hand in time")
         try:
             if remote.uri != uri:

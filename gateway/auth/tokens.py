@@ -78,7 +78,8 @@ def issue_access_token(
 
 def sign(keys: KeyRing, claims: Mapping[str, Any]) -> str:
     """`claims` as a JWT of type `at+jwt`, signed with the current key."""
-    header = {"alg": SIGNING_ALGORITHM, "typ": TYPE, "kid": keys.signing.kid}
+    # A key file may leave `kid` out; the set of verifying keys has one for each, its thumbprint where none was given.
+    header = {"alg": SIGNING_ALGORITHM, "typ": TYPE, "kid": keys.verifying.keys[0].kid}
     return jwt.encode(header, dict(claims), keys.signing, registry=_REGISTRY)
 
 

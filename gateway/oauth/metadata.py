@@ -10,11 +10,11 @@ from flask import Blueprint, Response
 
 from gateway.auth.client_keys import ALGORITHMS
 from gateway.config import Settings
-from gateway.db.crypto import KeyRing
+from gateway.db.crypto import SIGNING_ALGORITHM, KeyRing
 from gateway.oauth.token import GRANT_TYPES
 
 FRESH_S = 300
-"""How long anyone may keep a document; a new signing key is shown this long before it signs."""
+"""How long anyone may keep a document. A signing key has to be shown this long before it signs."""
 
 SCOPES = ("system/ImagingStudy.rs", "system/ImagingStudy.r", "system/ImagingStudy.s", "system/Patient.rs")
 CAPABILITIES = (
@@ -48,7 +48,9 @@ def metadata_blueprint(settings: Settings, keys: KeyRing) -> Blueprint:
 
 def jwks(keys: KeyRing) -> Mapping[str, object]:
     """The public keys that access tokens verify with, older ones included (RFC 7517)."""
-    return {"keys": [{**key.as_dict(private=False), "use": "sig"} for key in keys.verifying.keys]}
+    return {
+        "keys": [{**key.as_dict(private=False), "use": "sig", "alg": SIGNING_ALGORITHM} for key in keys.verifying.keys]
+    }
 
 
 def smart_configuration(settings: Settings) -> Mapping[str, object]:

@@ -19,6 +19,7 @@ from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.tables import used_assertion
 from gateway.db.crypto import KeyRing
 from gateway.db.session import open_database
+from tests.facilities.key_server import KeyServer
 from tests.factories_auth import (
     BASE_URL,
     TOKEN_URL,
@@ -163,6 +164,22 @@ def test_t015_of_twenty_at_once_over_two_workers_exactly_one_gets_a_token(
     other.dispose()
     assert sorted(answer.status_code for answer in answers) == [200] + [400] * 19
     assert {answer.get_json()["error"] for answer in answers if answer.status_code != 200} == {"invalid_client"}
+
+
+def test_t019_published_keys_are_read_and_whatever_else_answers_is_an_invalid_client(
+    ask: Ask, sqlite_engine: Engine
+) -> None:
+    """A set at an address works; a redirect, too much, no JSON, silence do not, and nothing is followed."""
+    store = DatabaseClientStore(sqlite_engine)
+    with KeyServer() as server:
+        for path, status in (("/jwks", 200), ("/metadata", 400), ("/large", 400), ("/bomb", 400), ("/nothing", 400)):
+            client_id = "client-" + path.strip("/")
+            store.save(a_client(id=client_id, jwks=None, jwks_uri=server.url + path), datetime.now(UTC))
+            answer = ask(an_assertion(iss=client_id))
+            assert answer.status_code == status, path
+            if status == 400:
+                _is_refusal(answer, "invalid_client")
+        assert len(server.requests) == 5
 
 
 def test_t020_a_client_proves_itself_in_one_way(client: FlaskClient, ask: Ask) -> None:

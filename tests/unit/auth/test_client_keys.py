@@ -1,13 +1,15 @@
 """With which of a client's keys a signature is checked, and how long a fetched set is used."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from gateway.auth.client_keys import REFETCH_AFTER_S, ClientKeys, problems_of_jwks, usable_keys
-from gateway.auth.jwks_fetch import JWKSUnavailable
+from gateway.auth.jwks_fetch import FetchedJWKS, JWKSUnavailable
 from gateway.errors import NotAuthenticated
 from tests.factories_auth import FakeClock, FakeKeyServer, a_client, a_client_key, a_jwks
 
@@ -212,6 +214,27 @@ def test_a_strangers_unknown_kid_does_not_take_fresh_keys_away() -> None:
     with pytest.raises(NotAuthenticated):
         published.find("key-2")
     published.find()
+
+
+def test_a_slow_address_holds_up_nobody_for_long() -> None:
+    """One request reads, others wait for it a little and are then refused."""
+    reading, finish = threading.Event(), threading.Event()
+
+    def fetch(_uri: str) -> FetchedJWKS:
+        reading.set()
+        finish.wait(10)
+        return FetchedJWKS(a_jwks(EC).encode(), 300)
+
+    keys = ClientKeys(fetch, wait_s=0.05)
+    client = a_client(jwks=None, jwks_uri=URI)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(keys.find, client, kid="key-1", algorithm="ES384")
+        assert reading.wait(10)
+        with pytest.raises(NotAuthenticated):
+            keys.find(client, kid="key-1", algorithm="ES384")
+        finish.set()
+        assert first.result(10)
+    assert keys.find(client, kid="key-1", algorithm="ES384")
 
 
 def test_a_changed_address_is_asked_at_once() -> None:

@@ -55,3 +55,12 @@ def test_unknown_and_disabled_clients_are_refused_alike() -> None:
             registry.require_enabled(client_id)
         reasons.add(refused.value.reason)
     assert len(reasons) == 1
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """However many clients have asked."""
+    many = [a_client(id=f"client-{number}") for number in range(10_001)]
+    registry = ClientRegistry(FakeClientStore(*many), FakeClock())
+    for client in many:
+        assert registry.find(client.id) is client
+    assert len(registry._known) <= 10_000
