@@ -51,7 +51,9 @@ def test_without_a_consent_the_implicit_policy_decides(implicit: ImplicitPolicy,
     assert decision.policy == POLICY_URL[implicit]
     assert decision.consents == ()
     assert decision.opened_at is None
-    assert implicit in decision.reason
+    verb = "permits" if permitted else "does not permit"
+    words = PURPOSE_WORDS[purpose]
+    assert decision.reason.endswith(f"the policy {implicit} {verb} Organization/south for {words}")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,10 @@ def test_a_list_of_permitted_purposes_names_every_consent_it_rests_on() -> None:
     assert decision.permitted
     assert decision.consents == (treat.reference, pay.reference)
     assert decision.opened_at == pay.recorded_at
+    assert decision.reason == (
+        "Consent/a (version 1): permits Organization/south for treatment; "
+        "Consent/b (version 1): permits Organization/south for payment"
+    )
 
 
 def test_a_list_permitted_by_the_implicit_policy_names_it() -> None:
@@ -373,6 +379,13 @@ class TestOpenedAt:
         past = a_consent(a_rule("permit", purposes=("HRESCH",), period_end=NOW - A_DAY))
         assert decision_for(a_policy(past, implicit="basic-normal")).opened_at == NOW - A_DAY
         assert decision_for(a_policy(a_consent(id="a"), past)).opened_at == RECORDED
+
+    def test_what_begins_or_ends_at_this_very_moment_counts(self) -> None:
+        """A limit is where the rule changes, so at the limit it has changed."""
+        ended = a_consent(a_rule("deny", period_end=NOW), id="d")
+        assert decision_for(a_policy(a_consent(), ended)).opened_at == NOW
+        begun = a_consent(a_rule("permit", period_start=NOW))
+        assert decision_for(a_policy(begun)).opened_at == NOW
 
     def test_what_stood_in_the_way_of_others_only_betrays_nothing(self) -> None:
         """A revoked deny of one source moves no other source."""
