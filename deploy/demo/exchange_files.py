@@ -138,12 +138,16 @@ def _write_keys(files: ExchangeFiles) -> None:
 
 def _write_token_script(files: ExchangeFiles, gateway_env: Mapping[str, str]) -> None:
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in gateway_env.items())
-    command = [sys.executable, "-m", "gateway", "clients", "token", EHR_ID, "--key", str(files.private_jwk.resolve())]
-    for name, value in CLINICIAN.items():
-        command += [f"--subject-{name}", value]
+    command = [sys.executable, "-m", "gateway", *token_command(files)]
     files.token.write_text(
         "#!/bin/sh\n"
         "# Prints a fresh access token of the sample EHR (SMART Backend Services); it holds for five minutes.\n"
         f"{exports}exec {shlex.join(command)}\n"
     )
     files.token.chmod(0o700)
+
+
+def token_command(files: ExchangeFiles) -> list[str]:
+    """The `gateway` command that gets an access token as the EHR, for its clinician."""
+    subject = [word for name, value in CLINICIAN.items() for word in (f"--subject-{name}", value)]
+    return ["clients", "token", EHR_ID, "--key", str(files.private_jwk.resolve()), *subject]

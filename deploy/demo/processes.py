@@ -1,6 +1,8 @@
 """The demo's own processes: started, waited for, and ended with it however it ends."""
 
+import contextlib
 import ctypes
+import json
 import os
 import selectors
 import signal
@@ -39,17 +41,24 @@ class Processes:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
 
-    def start(self, module: str, *arguments: str, log: Path, port_told: bool = False) -> subprocess.Popen[str]:
-        """`python -m module arguments` runs on its own, its standard error in `log`."""
+    def start(
+        self, module: str, *arguments: str, log: Path, speaks: bool = False, listens: bool = False
+    ) -> subprocess.Popen[str]:
+        """`python -m module arguments` runs on its own, its standard error in `log`.
+
+        One that `speaks` has its standard output read by us, one that `listens` its standard input written.
+        """
         with log.open("ab") as errors:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 env=self._env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if port_told else errors,
+                stdin=subprocess.PIPE if listens else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if speaks else errors,
                 stderr=errors,
                 text=True,
                 start_new_session=True,  # Ctrl-C is ours to hear: the children are ended in order
@@ -58,14 +67,25 @@ class Processes:
         self._started.append(process)
         return process
 
-    def run(self, module: str, *arguments: str) -> str:
-        """What `python -m module arguments` says. Raises DemoFailed where it fails."""
-        done = subprocess.run(
-            [sys.executable, "-m", module, *arguments], env=self._env, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise DemoFailed(f"{module} {' '.join(arguments[:2])} failed:\n{done.stderr.strip()}")
-        return done.stdout
+
+class Operator:
+    """Runs `gateway` commands as the exchange's operator does."""
+
+    def __init__(self, processes: Processes, log: Path) -> None:
+        self._process = processes.start("deploy.demo.operate", log=log, speaks=True, listens=True)
+
+    def run(self, *arguments: str) -> str:
+        """What `gateway ARGUMENTS` says. Raises DemoFailed where it fails."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise DemoFailed("the command line can't be reached")
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(arguments) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"status": "ended", "err": "the command line ended"}
+        if answer["status"]:
+            raise DemoFailed(f"gateway {' '.join(arguments[:2])} failed:\n{answer['err'].strip()}")
+        return str(answer["out"])
 
 
 def _end_with_parent() -> None:
@@ -75,7 +95,7 @@ def _end_with_parent() -> None:
 
 def told_port(process: subprocess.Popen[str], what: str, seconds: float = 30) -> int:
     """The port that a process prints as its first line. Raises DemoFailed."""
-    assert process.stdout is not None  # noqa: S101  # it was started with port_told
+    assert process.stdout is not None  # noqa: S101  # it was started as one that speaks
     with selectors.DefaultSelector() as waiting:
         waiting.register(process.stdout, selectors.EVENT_READ)
         line = process.stdout.readline().strip() if waiting.select(seconds) else ""

@@ -21,7 +21,7 @@ import requests
 
 from deploy.demo import dicom_files, ehr, exchange_files, samples
 from deploy.demo.exchange_files import ExchangeFiles
-from deploy.demo.processes import DemoFailed, Processes, clean_environment, tail, told_port, wait_until
+from deploy.demo.processes import DemoFailed, Operator, Processes, clean_environment, tail, told_port, wait_until
 from deploy.demo.samples import SITES
 from deploy.demo.screen import Asked, Screen, show_answer, show_asked, show_fetched
 
@@ -91,14 +91,15 @@ def run(demo: Demo, processes: Processes) -> None:
     screen.say(screen.bold("\nImaging exchange gateway") + screen.dim("  one question, every facility, one answer\n"))
     demo.folder.mkdir(parents=True, exist_ok=True)
     demo.log.write_bytes(b"")
+    operator = Operator(processes, demo.log)
     archives = _start_archives(demo, processes)
     urls = {id_: f"http://127.0.0.1:{port}/dicom-web" for id_, (_, port) in archives.items()}
     files = exchange_files.write(demo.folder, urls, demo.gateway_env)
-    gateway = _start_gateway(demo, processes, files)
+    gateway = _start_gateway(demo, processes, operator, files)
     url = ehr.search_url(f"{demo.base_url}/fhir/r4")
-    answer = _ask(url, files)
+    answer = _ask(url, operator, files)
     problems = ehr.problems_in(answer)
-    _show(demo, processes, answer, url)
+    _show(demo, operator, answer, url)
     if problems:
         raise DemoFailed("the answer is wrong:\n  " + "\n  ".join(problems))
     _fetch(demo, answer)
@@ -130,24 +131,24 @@ def _start_archives(demo: Demo, processes: Processes) -> dict[str, tuple[subproc
         folder = demo.folder / "archives" / site.id
         count += dicom_files.write(site, samples.HOLDINGS[site.id], folder)
         arguments = [str(folder), *users, "--delay-ms", str(site.delay_ms)]
-        started[site.id] = processes.start("deploy.demo.archive", *arguments, log=demo.log, port_told=True)
+        started[site.id] = processes.start("deploy.demo.archive", *arguments, log=demo.log, speaks=True)
     archives = {id_: (process, told_port(process, NAMES[id_])) for id_, process in started.items()}
     demo.screen.done(f"{len(SITES)} sample facilities", f"{count} real DICOM files, over QIDO-RS and WADO-RS")
     return archives
 
 
-def _start_gateway(demo: Demo, processes: Processes, files: ExchangeFiles) -> subprocess.Popen[str]:
+def _start_gateway(demo: Demo, processes: Processes, operator: Operator, files: ExchangeFiles) -> subprocess.Popen[str]:
     """The gateway, fed as its operator feeds it, and ready."""
     screen = demo.screen
-    processes.run("gateway", "db", "upgrade")
-    processes.run("gateway", "facilities", "apply", str(files.facilities))
-    loaded = json.loads(processes.run("gateway", "patients", "load", str(files.patients), "--json"))
+    operator.run("db", "upgrade")
+    gateway = processes.start("gateway", "serve", log=demo.log)  # it gets ready while it is being fed
+    operator.run("facilities", "apply", str(files.facilities))
+    loaded = json.loads(operator.run("patients", "load", str(files.patients), "--json"))
     screen.done("patients", f"{_total(loaded)} records of facilities, linked to persons by national number")
-    loaded = json.loads(processes.run("gateway", "consents", "load", str(files.consents), "--json"))
+    loaded = json.loads(operator.run("consents", "load", str(files.consents), "--json"))
     screen.done("consents", f"{_total(loaded)} on file; who has none: shared for treatment (opt-out)")
-    _register_client(processes, files)
+    _register_client(operator, files)
     screen.done("one EHR", f"{exchange_files.EHR_NAME}, SMART Backend Services, for treatment")
-    gateway = processes.start("gateway", "serve", log=demo.log)
     wait_until(lambda: _is_ready(demo.base_url), gateway, demo.log)
     screen.done("the gateway", f"{demo.base_url}/fhir/r4  (process {gateway.pid})")
     return gateway
@@ -157,9 +158,9 @@ def _total(loaded: Mapping[str, Any]) -> int:
     return sum(int(loaded[name]) for name in ("loaded", "updated", "unchanged"))
 
 
-def _register_client(processes: Processes, files: ExchangeFiles) -> None:
-    processes.run(
-        *("gateway", "clients", "add", exchange_files.EHR_ID, "--name", exchange_files.EHR_NAME),
+def _register_client(operator: Operator, files: ExchangeFiles) -> None:
+    operator.run(
+        *("clients", "add", exchange_files.EHR_ID, "--name", exchange_files.EHR_NAME),
         *("--organization", exchange_files.EHR_ORGANIZATION, "--jwks", str(files.public_jwks)),
         *("--scope", exchange_files.SCOPE, "--purpose", exchange_files.PURPOSE),
     )
@@ -171,20 +172,18 @@ def _is_ready(base_url: str) -> bool:
     return False
 
 
-def _ask(url: str, files: ExchangeFiles) -> ehr.Answer:
+def _ask(url: str, operator: Operator, files: ExchangeFiles) -> ehr.Answer:
     """The answer to the one query, asked with a token of the EHR's own."""
-    told = subprocess.run([str(files.token.resolve())], capture_output=True, text=True, check=False)
-    if told.returncode:
-        raise DemoFailed(f"no access token: {told.stderr.strip()}")
+    token = operator.run(*exchange_files.token_command(files)).strip()
     try:
-        return ehr.ask(url, told.stdout.strip())
+        return ehr.ask(url, token)
     except requests.RequestException as exc:
         raise DemoFailed(f"the query failed: {exc}") from exc
 
 
-def _show(demo: Demo, processes: Processes, answer: ehr.Answer, url: str) -> None:
+def _show(demo: Demo, operator: Operator, answer: ehr.Answer, url: str) -> None:
     screen = demo.screen
-    asked = _what_was_asked(processes)
+    asked = _what_was_asked(operator)
     slowest = max((one.milliseconds or 0 for one in asked), default=0)
     screen.title("The query")
     screen.say(f"\n  GET {screen.cyan(url)}")
@@ -200,15 +199,13 @@ def _show(demo: Demo, processes: Processes, answer: ehr.Answer, url: str) -> Non
     show_asked(screen, asked)
 
 
-def _what_was_asked(processes: Processes) -> list[Asked]:
+def _what_was_asked(operator: Operator) -> list[Asked]:
     """From the audit of the query, and from `explain` for what consent withheld."""
     patient = f"{samples.NORTH.identifier_system}|{samples.ASKED_ABOUT.mrn}"
-    exported = processes.run("gateway", "audit", "export", "--format", "records", "--patient", patient)
+    exported = operator.run("audit", "export", "--format", "records", "--patient", patient)
     records = [json.loads(line) for line in exported.splitlines()]
     record = [one for one in records if one["kind"] == "imaging-search"][-1]
-    explained = json.loads(
-        processes.run("gateway", "explain", "--client", exchange_files.EHR_ID, "--patient", patient, "--json")
-    )
+    explained = json.loads(operator.run("explain", "--client", exchange_files.EHR_ID, "--patient", patient, "--json"))
     replies = {one["facility"]: one for one in record.get("asked", [])}
     reasons = {one["facility"]: one["reason"] for one in explained["decisions"]}
     found = []
@@ -216,10 +213,10 @@ def _what_was_asked(processes: Processes) -> list[Asked]:
         mrn = samples.studies_of_the_patient(site)[0].person.mrn
         reply = replies.get(site.id)
         if reply is None:
-            words = f"not asked, not named: {reasons.get(site.id, 'no record of her')}"
-            found.append(Asked(name=site.name, mrn=mrn, outcome=words, milliseconds=None, withheld=True))
+            why = reasons.get(site.id, "no record of her")
+            found.append(Asked(name=site.name, mrn=mrn, outcome="not asked, not named in the answer", why=why))
             continue
-        words = f"{reply['studies']} studies" if reply["status"] == "answered" else reply["status"]
+        words = f"{reply['studies']} studies" if reply["status"] == "answered" else reply["status"].replace("_", " ")
         found.append(Asked(name=site.name, mrn=mrn, outcome=words, milliseconds=reply["elapsed_ms"]))
     return found
 

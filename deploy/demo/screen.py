@@ -67,9 +67,10 @@ class Asked:
     name: str
     mrn: str
     outcome: str
-    """What was found, or why it was not asked."""
-    milliseconds: int | None
-    withheld: bool = False
+    """What was found, or that it was not asked."""
+    milliseconds: int | None = None
+    why: str = ""
+    """Why it was not asked."""
 
 
 def show_answer(screen: Screen, answer: Answer, names: Mapping[str, str]) -> None:
@@ -112,8 +113,10 @@ def show_asked(screen: Screen, asked: Iterable[Asked]) -> None:
     screen.say()
     for one in asked:
         took = "" if one.milliseconds is None else f"{one.milliseconds} ms"
-        outcome = screen.yellow(one.outcome) if one.withheld else one.outcome
+        outcome = screen.yellow(one.outcome) if one.why else one.outcome
         screen.say(f"  {one.name:<24}knows her as {one.mrn:<12}{took:>8}   {outcome}")
+        if one.why:
+            screen.say(f"  {'':<24}{screen.dim(one.why)}")
 
 
 def show_fetched(screen: Screen, fetched: Sequence[Fetched]) -> None:
