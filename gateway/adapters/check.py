@@ -1,0 +1,116 @@
+"""What an archive is able to do, found out by asking for a patient who can't exist: nobody's data is asked for."""
+
+import secrets
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.adapters.base import Conversation, FacilityReply, HTTPExchange, HTTPResult, ReplyStatus
+from gateway.adapters.qido import STUDY_FIELDS, Refused, read_rows
+from gateway.model import Facility
+
+Rating = Literal["ok", "limited", "failed"]
+_WORDS: dict[ReplyStatus, str] = {
+    "answered": "answered",
+    "timed_out": "did not answer in time",
+    "unreachable": "can't be reached, or answered with an error of its own",
+    "refused": "refused the question",
+    "unreadable": "answered with something that is not DICOM JSON",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was tried, how it went, and what that means. Never anything that the archive said."""
+
+    name: str
+    rating: Rating
+    detail: str
+
+
+class FacilityCheck:
+    """One look at one facility. `findings` grows while `conversation` goes on."""
+
+    def __init__(self, facility: Facility) -> None:
+        self._facility = facility
+        self.findings: list[Finding] = []
+
+    @property
+    def usable(self) -> bool:
+        """Whether the facility can be asked at all."""
+        return bool(self.findings) and all(finding.rating != "failed" for finding in self.findings)
+
+    def conversation(self) -> Conversation:
+        """The exchanges of the check, one after the other, so that each is seen alone."""
+        nobody = f"PatientID=gateway-check-{secrets.token_hex(8)}"
+        base = self._facility.query_url or ""
+        first = yield from self._ask(f"{base}/studies?{nobody}&limit=1")
+        if not self._reachable(first):
+            return FacilityReply(facility=self._facility, status=_status(first) or "answered")
+        fields = "".join(f"&includefield={field}" for field in STUDY_FIELDS)
+        self._note_fields((yield from self._ask(f"{base}/studies?{nobody}&limit=1{fields}")))
+        self._note_limit((yield from self._ask(f"{base}/studies?{nobody}&limit=1000&offset=0")))
+        self._note_decoding((yield from self._ask(f"{base}/studies?{nobody}&limit=%31")))
+        self._note_series((yield from self._ask(f"{base}/series?{nobody}&limit=1")))
+        return FacilityReply(facility=self._facility, status="answered")
+
+    def _ask(self, url: str) -> Generator[Sequence[HTTPExchange], Sequence[HTTPResult], HTTPResult]:
+        (result,) = yield [HTTPExchange(url=url)]
+        return result
+
+    def _reachable(self, result: HTTPResult) -> bool:
+        status = _status(result)
+        if status is not None:
+            code = f" (HTTP {result.status})" if result.status else ""
+            words = "refused the gateway's credentials" if result.status in (401, 403) else _WORDS[status]
+            self._note("QIDO-RS", "failed", f"the archive {words}{code}")
+            return False
+        if read_rows(result):
+            self._note(
+                "patient filter",
+                "limited",
+                "the archive answers with studies of others: every row is checked, and those are dropped",
+            )
+        self._note("QIDO-RS", "ok", "/studies answers")
+        return True
+
+    def _note_fields(self, result: HTTPResult) -> None:
+        if _status(result) is None:
+            self._note("includefield", "ok", "accepted")
+        else:
+            self._note("includefield", "limited", "refused: descriptions and issuers may be missing")
+
+    def _note_limit(self, result: HTTPResult) -> None:
+        if _status(result) is None:
+            self._note("paging", "ok", "pages of 1000 accepted")
+        else:
+            self._note("paging", "limited", "pages of 1000 refused: smaller ones are asked for")
+
+    def _note_decoding(self, result: HTTPResult) -> None:
+        # An archive that does not decode reads `limit=%31` as no number, and refuses it.
+        if _status(result) is None:
+            self._note("percent-encoding", "ok", "accepted")
+        else:
+            self._note(
+                "percent-encoding",
+                "limited",
+                "not decoded: PatientIDs with a space, &, #, %, + or letters beyond ASCII can't be asked for",
+            )
+
+    def _note_series(self, result: HTTPResult) -> None:
+        if _status(result) is None:
+            self._note("series by patient", "ok", "/series answers for all studies at once")
+        else:
+            self._note("series by patient", "limited", "not supported: series are asked for study by study")
+
+    def _note(self, name: str, rating: Rating, detail: str) -> None:
+        self.findings.append(Finding(name=name, rating=rating, detail=detail))
+
+
+def _status(result: HTTPResult) -> ReplyStatus | None:
+    """Why an answer holds no rows; None where it is one."""
+    try:
+        read_rows(result)
+    except Refused as refused:
+        return refused.status
+    return None

@@ -1,0 +1,204 @@
+"""`python -m gateway facilities`: the members of the exchange, as its operators register and look at them."""
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from gateway.adapters.check import FacilityCheck, Finding
+from gateway.adapters.credentials import FacilityTokens
+from gateway.adapters.curl import CurlTransport
+from gateway.adapters.facilities_file import MOST_BYTES, read_facilities
+from gateway.adapters.fan_out import terms_of
+from gateway.adapters.http import Call, run
+from gateway.adapters.registry import Applied, FacilityRegistry
+from gateway.cli.context import Operator, print_json
+from gateway.deadline import Deadline
+from gateway.errors import LoadRefused
+from gateway.model import Facility
+
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+_FACILITY = click.argument("facility_id", metavar="ID")
+_CHECK_EXCHANGES = 6
+
+
+@click.group(name="facilities")
+def command() -> None:
+    """The facilities of the exchange: whom the gateway asks, and how."""
+
+
+@command.command()
+@click.argument("file", type=click.Path(allow_dash=True))
+@_AS_JSON
+def apply(file: str, as_json: bool) -> None:
+    """Register the facilities of FILE (TOML; - reads standard input).
+
+    New ones are added, known ones brought up to date, others left as they are. Either all of the file is applied or
+    nothing; every problem is named with its facility and key.
+    """
+    folder = Path() if file == "-" else Path(file).parent
+    with Operator() as operator:
+        parsed = read_facilities(
+            _content_of(file), environment=os.environ, folder=folder, production=operator.settings.production
+        )
+        registry = FacilityRegistry(operator.engine, operator.keys)
+        operator.note("facilities apply begins", details=[("facility", one.id) for one in parsed.facilities])
+        outcome = registry.apply(parsed.facilities, parsed.suspension_stated, operator.now)
+        operator.note("facilities apply ended", details=[(result, id_) for id_, result in outcome.items()])
+    if as_json:
+        print_json({**_counts(list(outcome.values())), "rejected": []})
+        return
+    for id_, result in outcome.items():
+        click.echo(f"{id_}: {result}")
+
+
+@command.command(name="list")
+@_AS_JSON
+def list_(as_json: bool) -> None:
+    """Show the registered facilities. Secrets are not shown."""
+    with Operator() as operator:
+        facilities = FacilityRegistry(operator.engine, operator.keys).all()
+    if as_json:
+        print_json([_shown(one) for one in facilities])
+        return
+    if not facilities:
+        click.echo("no facility is registered yet")
+    for one in facilities:
+        state = "suspended" if one.suspended else one.adapter
+        click.echo(f"{one.id:<32}  {state:<10}  {one.name}  {one.query_url or ''}")
+
+
+@command.command()
+@_FACILITY
+@_AS_JSON
+def check(facility_id: str, as_json: bool) -> None:
+    """Ask the archive of facility ID what it supports. Exits 1 if it can't be used."""
+    with Operator() as operator:
+        facility = FacilityRegistry(operator.engine, operator.keys).find(facility_id)
+        operator.note("facilities check", details=[("facility", facility.id)])
+    looked, milliseconds = _look_at(facility)
+    if as_json:
+        print_json(
+            {
+                "facility": facility.id,
+                "usable": looked.usable,
+                "latency_ms": milliseconds,
+                "findings": [{"name": one.name, "rating": one.rating, "detail": one.detail} for one in looked.findings],
+            }
+        )
+    else:
+        _print_findings(facility, looked.findings, milliseconds, usable=looked.usable)
+    if not looked.usable:
+        click.echo(f"failed: facility {facility.id} can't be used as it is", err=True)
+        sys.exit(1)
+
+
+@command.command()
+@_FACILITY
+@_AS_JSON
+def suspend(facility_id: str, as_json: bool) -> None:
+    """Stop asking facility ID until it is resumed; answers name it as incomplete meanwhile."""
+    _set_suspended(facility_id, suspended=True, as_json=as_json)
+
+
+@command.command()
+@_FACILITY
+@_AS_JSON
+def resume(facility_id: str, as_json: bool) -> None:
+    """Ask facility ID again."""
+    _set_suspended(facility_id, suspended=False, as_json=as_json)
+
+
+@command.command()
+@_FACILITY
+@_AS_JSON
+def remove(facility_id: str, as_json: bool) -> None:
+    """Take facility ID out of the exchange. Patients' records of its domain stay."""
+    with Operator() as operator:
+        registry = FacilityRegistry(operator.engine, operator.keys)
+        registry.find(facility_id)
+        operator.note("facilities remove", details=[("facility", facility_id)])
+        registry.remove(facility_id)
+    if as_json:
+        print_json({"facility": facility_id, "removed": True})
+    else:
+        click.echo(f"{facility_id}: removed")
+
+
+def _content_of(file: str) -> bytes:
+    try:
+        with click.open_file(file, "rb") as opened:
+            content: bytes = opened.read(MOST_BYTES + 1)
+            return content
+    except OSError:
+        raise LoadRefused([f"{file} can't be read"]) from None
+
+
+def _counts(outcomes: Sequence[Applied]) -> dict[str, int]:
+    words: tuple[Applied, ...] = ("loaded", "updated", "unchanged")
+    return {word: outcomes.count(word) for word in words}
+
+
+def _set_suspended(facility_id: str, *, suspended: bool, as_json: bool) -> None:
+    word = "suspend" if suspended else "resume"
+    with Operator() as operator:
+        registry = FacilityRegistry(operator.engine, operator.keys)
+        registry.find(facility_id)
+        operator.note(f"facilities {word}", details=[("facility", facility_id)])
+        changed = registry.suspend(facility_id) if suspended else registry.resume(facility_id)
+    if as_json:
+        print_json({"facility": facility_id, "suspended": suspended, "changed": changed})
+    else:
+        state = "suspended" if suspended else "asked"
+        click.echo(f"{facility_id}: {state}{'' if changed else ' already'}")
+
+
+def _look_at(facility: Facility) -> tuple[FacilityCheck, int]:
+    """The findings, and how long an exchange took on average."""
+    looked = FacilityCheck(facility)
+    conversation = looked.conversation()
+    if facility.auth.type == "oauth2":
+        conversation = FacilityTokens().authorized(facility, conversation)
+    transport = CurlTransport()
+    try:
+        call = Call(
+            facility=facility.id,
+            conversation=conversation,
+            terms=terms_of(facility.auth),
+            deadline=Deadline.after(facility.deadline * _CHECK_EXCHANGES),
+        )
+        (outcome,) = run([call], transport)
+    finally:
+        transport.close()
+    exchanges = max(1, len(looked.findings))
+    return looked, outcome.elapsed // timedelta(milliseconds=1) // exchanges
+
+
+def _shown(one: Facility) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "identifier_system": one.identifier_system,
+        "issuer": one.issuer,
+        "time_zone": one.time_zone or None,
+        "adapter": one.adapter,
+        "query_url": one.query_url,
+        "link_url": one.link_url,
+        "deadline_ms": one.deadline // timedelta(milliseconds=1),
+        "retrieve": one.retrieve,
+        "gate_url": one.gate_url,
+        "accession_system": one.accession_system,
+        "auth": one.auth.type,
+        "suspended": one.suspended,
+    }
+
+
+def _print_findings(facility: Facility, findings: Sequence[Finding], milliseconds: int, *, usable: bool) -> None:
+    click.echo(f"{facility.id} ({facility.name}), {facility.query_url}")
+    for one in findings:
+        click.echo(f"  {one.rating:<8} {one.name:<18} {one.detail}")
+    if usable:
+        click.echo(f"  an exchange takes about {milliseconds} ms")
