@@ -17,6 +17,9 @@ from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.jws import Header, JWSProfile, SigningKey, numeric_date, open_jws, read_claims_unverified
 from gateway.errors import NotAuthenticated
 
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""`client_assertion_type` (RFC 7523 §2.2)."""
+
 MOST_AHEAD_S = 300
 SKEW_S = 60
 _MOST_ID_CHARACTERS = 255

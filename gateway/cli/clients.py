@@ -2,18 +2,12 @@
 
 import json
 import re
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-import requests
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
 
 from gateway.adapters.registry import FacilityRegistry
 from gateway.auth import purpose_of_use, smart_scopes
@@ -22,16 +16,13 @@ from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
 from gateway.auth.jwks_fetch import MOST_BYTES, problems_of_jwks_uri
 from gateway.cli.context import Operator, print_json
-from gateway.errors import DependencyUnavailable, LoadRefused
+from gateway.errors import LoadRefused
 from gateway.model import ClientID, FacilityID
-from gateway.oauth.token import ASSERTION_TYPE
 from gateway.purposes import code_of
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}", re.ASCII)
 _FACILITY = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", re.ASCII)
-_ALGORITHM = {"RSA": "RS384", "EC": "ES384"}
-_TOKEN_TIMEOUT_S = 10
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 
 
@@ -127,17 +118,14 @@ def disable(client_id: str, as_json: bool) -> None:
 @_AS_JSON
 def token(client_id: str, key: str, purposes: Sequence[str], scope: str | None, as_json: bool, **subject: Any) -> None:
     """Get an access token from the running gateway, as the client ID would, and print it alone."""
+    from gateway.cli.client_token import fetch_token  # what it needs is slow to load, and only this command needs it
+
     with Operator() as operator:
         token_url = operator.settings.token_url
     b2b = {name: value for name, value in subject.items() if value}
     if purposes:
         b2b["purpose_of_use"] = list(purposes)
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": _sign_assertion(_read_private_key(key), client_id, token_url, b2b),
-    }
-    answer = _ask_for_token(token_url, form | ({"scope": scope} if scope else {}))
+    answer = fetch_token(token_url, client_id, key_file=key, b2b=b2b, scope=scope)
     if as_json:
         print_json(answer)
     else:
@@ -190,53 +178,6 @@ def _read_keys(jwks: str, *, production: bool) -> tuple[str | None, str | None, 
         document = {"keys": [document]}
     canonical = json.dumps(document, sort_keys=True)
     return canonical, None, [f"--jwks: {problem}" for problem in problems_of_jwks(canonical)]
-
-
-def _read_private_key(path: str) -> RSAKey | ECKey:
-    try:
-        document = json.loads(Path(path).read_bytes())
-        keys = document.get("keys", [document])
-        (jwk,) = [key for key in keys if "d" in key]
-        key = RSAKey.import_key(jwk) if jwk["kty"] == "RSA" else ECKey.import_key(jwk)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError) as exc:
-        raise LoadRefused(["--key: the file is not one private JWK (RSA, or EC on P-384)"]) from exc
-    if not key.kid or (isinstance(key, ECKey) and key.curve_name != "P-384"):
-        raise LoadRefused(["--key: the JWK needs a kid, and an EC key the curve P-384"])
-    return key
-
-
-def _sign_assertion(key: RSAKey | ECKey, client_id: str, token_url: str, b2b: Mapping[str, Any]) -> str:
-    now = int(time.time())
-    claims: dict[str, Any] = {
-        "iss": client_id,
-        "sub": client_id,
-        "aud": token_url,
-        "iat": now,
-        "exp": now + 60,
-        "jti": str(uuid.uuid4()),
-    }
-    if b2b:
-        claims["extensions"] = {"hl7-b2b": {"version": "1", **b2b}}
-    algorithm = _ALGORITHM[key.key_type]
-    try:
-        return jwt.encode({"alg": algorithm, "kid": key.kid, "typ": "JWT"}, claims, key, algorithms=[algorithm])
-    except (JoseError, ValueError) as exc:
-        raise LoadRefused([f"--key: the JWK can't sign {algorithm}"]) from exc
-
-
-def _ask_for_token(token_url: str, form: Mapping[str, str]) -> dict[str, Any]:
-    with requests.Session() as session:
-        session.trust_env = False
-        try:
-            answer = session.post(token_url, data=form, timeout=_TOKEN_TIMEOUT_S, allow_redirects=False)
-            body = answer.json()
-        except (requests.RequestException, ValueError) as exc:
-            raise DependencyUnavailable(f"no gateway answers at {token_url}") from exc
-    if answer.status_code != 200 or not isinstance(body, dict) or "access_token" not in body:
-        told = body if isinstance(body, dict) else {}
-        words = [str(told[name]) for name in ("error", "error_description") if name in told]
-        raise LoadRefused([": ".join(words) or f"the gateway answered {answer.status_code}"])
-    return body
 
 
 def _details(client: Client) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from gateway.auth.backend_services import BackendServices, TokenRequest
 from gateway.auth.challenge import REALM
+from gateway.auth.client_assertion import ASSERTION_TYPE
 from gateway.auth.tokens import LIFETIME, AccessToken
 from gateway.errors import (
     AccessRefused,
@@ -28,7 +29,6 @@ from gateway.errors import (
 )
 
 GRANT_TYPES = ("client_credentials",)
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 FORM = "application/x-www-form-urlencoded"
 MOST_BYTES = 64 * 1024
 MOST_PARAMETERS = 32

@@ -27,21 +27,16 @@ SCOPE = "system/ImagingStudy.rs system/Patient.rs"
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[Gateway]:
+def gateway() -> Iterator[Gateway]:
     """A gateway that serves, with one facility."""
     one = Gateway()
     one.run("facilities", "apply", str(one.write("facilities.toml", FACILITIES)))
+    one.write("public.json", a_jwks())
+    one.write("private.json", json.dumps(a_client_key().as_dict(private=True)))
+    _add(one, "ehr", "--purpose", "HPAYMT")
     one.start()
     yield one
     one.stop()
-
-
-@pytest.fixture
-def gateway(serving: Gateway) -> Gateway:
-    """The same gateway, with the files a test needs."""
-    serving.write("public.json", a_jwks())
-    serving.write("private.json", json.dumps(a_client_key().as_dict(private=True)))
-    return serving
 
 
 def _add(gateway: Gateway, client_id: str, *more: str, jwks: str = "public.json", expect: int = 0) -> Any:
@@ -113,8 +108,7 @@ def test_clients_are_listed_for_people_and_for_programs(gateway: Gateway) -> Non
 
 def test_t012_a_token_is_printed_alone_and_opens_the_exchange(gateway: Gateway) -> None:
     """So that `$(…)` works."""
-    _add(gateway, "reader")
-    done = gateway.run("clients", "token", "reader", "--key", "private.json")
+    done = gateway.run("clients", "token", "ehr", "--key", "private.json", "--purpose", "TREAT")
     token = done.stdout.strip()
     assert done.stdout == token + "\n"
     search = requests.get(
@@ -129,9 +123,8 @@ def test_t012_a_token_is_printed_alone_and_opens_the_exchange(gateway: Gateway) 
 
 def test_a_token_says_who_asks_and_why(gateway: Gateway) -> None:
     """Purpose, scope and the person, as the options say; the whole answer with `--json`."""
-    _add(gateway, "named", "--purpose", "HPAYMT")
     answer = gateway.run_json(
-        *("clients", "token", "named", "--key", "private.json", "--purpose", "HPAYMT"),
+        *("clients", "token", "ehr", "--key", "private.json", "--purpose", "HPAYMT"),
         *("--scope", "system/ImagingStudy.s", "--subject-id", "npi|1"),
         *("--subject-name", "Dr Ünï", "--subject-role", "doctor"),
     )
@@ -144,14 +137,13 @@ def test_a_token_says_who_asks_and_why(gateway: Gateway) -> None:
 
 def test_a_refused_token_is_told_in_the_gateways_words(gateway: Gateway) -> None:
     """Exit 1, the error on standard error, nothing on standard output."""
-    _add(gateway, "refused")
     gateway.write("stranger.json", json.dumps(ECKey.generate_key("P-384", {"kid": "key-1"}).as_dict(private=True)))
     for arguments, error in (
         (("--key", "private.json", "--purpose", "HMARKT"), "invalid_grant"),
-        (("--key", "private.json", "--scope", "system/AuditEvent.rs"), "invalid_scope"),
+        (("--key", "private.json", "--purpose", "TREAT", "--scope", "system/AuditEvent.rs"), "invalid_scope"),
         (("--key", "stranger.json"), "invalid_client"),
     ):
-        done = gateway.run("clients", "token", "refused", *arguments, expect=1)
+        done = gateway.run("clients", "token", "ehr", *arguments, expect=1)
         assert error in done.stderr
         assert done.stdout == ""
 
