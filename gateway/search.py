@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Literal
 
 from gateway.adapters.base import FacilityQuestion, FacilityReply, Observation, Target
-from gateway.consent.decide import decide_query, decide_source
+from gateway.consent.decide import decide_query, decide_sources
 from gateway.consent.policy import Decision, PatientPolicy
 from gateway.deadline import Deadline
 from gateway.disclosure import Request, alert_records, answer_record
 from gateway.errors import AccessRefused, AllFacilitiesFailed, DeadlinePassed, DependencyUnavailable, NotFound
 from gateway.imaging.matching import matches
 from gateway.imaging.merge import combine, group_duplicates
-from gateway.imaging.study import SourceFacts, SourceStudy, Study
+from gateway.imaging.study import SourceFacts, Study
 from gateway.model import Facility, FacilityID, PatientIdentity, PatientRef, Requester, SourceRecord, StudyQuery
 from gateway.rooms import Rooms
 
@@ -163,23 +163,25 @@ def released_studies(
 ) -> list[Study]:
     """Each study as its permitted sources tell it; a withheld source contributes nothing."""
     linked = {record.record_id: record.linked_at for record in patient.records}
-    studies = []
-    for group in group_duplicates([study for reply in replies for study in reply.studies]):
-        kept: list[tuple[SourceStudy, SourceFacts]] = []
-        for source in group:
-            if not decided[source.facility].permitted:
-                continue
-            decision = decide_source(policy, requester, source, now)
-            if decision.permitted:
-                facts = SourceFacts(
-                    first_seen=seen.first_seen[source.record_id, source.facility, source.uid],
-                    linked_at=linked[source.record_id],
-                    opened_at=decision.opened_at,
-                )
-                kept.append((source, facts))
-        if kept:
-            studies.append(combine(rooms.sightings.study_id(patient.id, group[0].uid), kept))
-    return studies
+    sources = [study for reply in replies for study in reply.studies if decided[study.facility].permitted]
+    decisions = decide_sources(policy, requester, sources, now)
+    facts = {
+        (study.record_id, study.facility, study.uid): SourceFacts(
+            first_seen=seen.first_seen[study.record_id, study.facility, study.uid],
+            linked_at=linked[study.record_id],
+            opened_at=decision.opened_at,
+        )
+        for study, decision in zip(sources, decisions, strict=True)
+        if decision.permitted
+    }
+    permitted = [study for study, decision in zip(sources, decisions, strict=True) if decision.permitted]
+    return [
+        combine(
+            rooms.sightings.study_id(patient.id, group[0].uid),
+            [(source, facts[source.record_id, source.facility, source.uid]) for source in group],
+        )
+        for group in group_duplicates(permitted)
+    ]
 
 
 def permitted_records(holders: Holders, decided: Decisions) -> tuple[SourceRecord, ...]:

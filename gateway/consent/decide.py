@@ -39,9 +39,18 @@ def decide_query(
     return {facility: _decide(policy, requester, facility, now) for facility in facilities}
 
 
-def decide_source(policy: PatientPolicy, requester: Requester, study: SourceStudy, now: datetime) -> Decision:
-    """Whether this source of a study may be shown to this caller."""
-    return _decide(policy, requester, study.facility, now)
+def decide_sources(
+    policy: PatientPolicy, requester: Requester, studies: Sequence[SourceStudy], now: datetime
+) -> Sequence[Decision]:
+    """For each of `studies`, in order, whether this source of a study may be shown to this caller.
+
+    Nothing that is evaluated is about a single study, so what holds for a facility holds for each study of it.
+    """
+    by_facility: dict[FacilityID, Decision] = {}
+    for study in studies:
+        if study.facility not in by_facility:
+            by_facility[study.facility] = _decide(policy, requester, study.facility, now)
+    return [by_facility[study.facility] for study in studies]
 
 
 def _decide(policy: PatientPolicy, requester: Requester, facility: FacilityID, now: datetime) -> Decision:

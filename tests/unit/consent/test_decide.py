@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.consent.decide import PURPOSE_WORDS, decide_query, decide_source
+from gateway.consent.decide import PURPOSE_WORDS, decide_query, decide_sources
 from gateway.consent.policy import POLICY_URL, ConsentVersion, Decision, PatientPolicy
 from gateway.imaging.study import SourceStudy
 from gateway.model import FacilityID, ImplicitPolicy, LocalPatientID, PatientID, Requester, StudyUID
@@ -22,7 +22,7 @@ def decision_for(
     requester = requester or a_requester()
     study = SourceStudy(uid=StudyUID("1.2"), facility=facility, local_id=LocalPatientID("1"), record_id=1)
     asked = decide_query(policy, requester, [facility], now)[facility]
-    assert decide_source(policy, requester, study, now) == asked
+    assert decide_sources(policy, requester, [study], now) == [asked]
     return asked
 
 
