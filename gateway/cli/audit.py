@@ -12,7 +12,7 @@ from gateway.audit.canonical import to_canonical
 from gateway.audit.fhir_audit_event import to_audit_events
 from gateway.audit.record import AuditRecord
 from gateway.cli.context import Operator
-from gateway.cli.patients import patient_ref
+from gateway.cli.patient_argument import patient_ref
 from gateway.errors import LoadRefused
 from gateway.mpi.history import find_history
 

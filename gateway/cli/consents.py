@@ -12,7 +12,7 @@ from gateway.adapters.registry import FacilityRegistry
 from gateway.audit.record import AuditRecord
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
-from gateway.cli.patients import patient_ref
+from gateway.cli.patient_argument import patient_ref
 from gateway.consent.decide import PURPOSE_WORDS
 from gateway.consent.fhir_consent import from_consent, patients_of
 from gateway.consent.fhir_reference import FacilityNames, facility_names

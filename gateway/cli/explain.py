@@ -9,7 +9,7 @@ from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
 from gateway.cli.consents import open_consents
 from gateway.cli.context import Operator, print_json
-from gateway.cli.patients import patient_ref
+from gateway.cli.patient_argument import patient_ref
 from gateway.consent.decide import PURPOSE_WORDS, decide_query
 from gateway.consent.policy import Decision
 from gateway.errors import LoadRefused

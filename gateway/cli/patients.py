@@ -12,8 +12,8 @@ import orjson
 from gateway.adapters.registry import FacilityRegistry
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
+from gateway.cli.patient_argument import patient_ref
 from gateway.errors import LoadRefused
-from gateway.model import Identifier, PatientID, PatientRef
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.fhir_patient import PatientRecord, read_patient
 from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
@@ -128,14 +128,6 @@ def show(patient: str, as_json: bool) -> None:
         print_json(_as_json(found))
     else:
         click.echo("\n".join(_as_text(found)))
-
-
-def patient_ref(text: str) -> PatientRef:
-    """How an operator names a patient: an id, `Patient/{id}` or `system|value`."""
-    system, bar, value = text.partition("|")
-    if bar:
-        return PatientRef(identifier=Identifier(system, value))
-    return PatientRef(id=PatientID(text.removeprefix("Patient/")))
 
 
 def _as_json(found: PersonHistory) -> dict[str, Any]:

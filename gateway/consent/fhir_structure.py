@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from gateway.errors import LoadRefused
 
 _STATED_BY_PCF: Mapping[str, Any] = {
@@ -22,6 +20,7 @@ def require_structure(resource: Mapping[str, Any]) -> None:
     """
     # Half a second and tens of megabytes that only a process which files consents should spend.
     from fhir.resources.R4B.consent import Consent
+    from pydantic import ValidationError
 
     try:
         Consent.model_validate({**_STATED_BY_PCF, **resource, **_with_roles(resource)})
