@@ -67,7 +67,7 @@ class KeyRing:
         nonce = sealed[1 + _KEY_ID_BYTES : _HEADER_BYTES]
         try:
             return _cipher(key, table).decrypt(nonce, sealed[_HEADER_BYTES:], _bound_to(table, row, key_id))
-        except InvalidTag as exc:
+        except (InvalidTag, ValueError) as exc:  # ValueError: cut so short that not even a nonce is left
             msg = f"a sealed value of {table} has been altered or moved"
             raise SealBroken(msg) from exc
 

@@ -1,15 +1,19 @@
 """Operators bring the schema up to date, feed the patient index and read it, through the command line alone."""
 
+import contextlib
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.audit.log import open_audit_log
 from gateway.db.crypto import read_key_file
 from gateway.db.session import open_database
 from gateway.db.upgrade import current_head
@@ -29,11 +33,20 @@ query_url = "http://127.0.0.1:9/dicom-web"
 SETTINGS = {"GATEWAY_STRONG_IDENTIFIER_SYSTEMS": NATIONAL}
 
 
-@pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    """A gateway with three facilities and nobody in its index."""
-    one = Gateway(SETTINGS)
+@pytest.fixture(scope="module")
+def three_facilities() -> Iterator[Path]:
+    """The data folder of a gateway with three facilities and nobody in its index."""
+    one = Gateway()
     one.run("facilities", "apply", str(one.write("facilities.toml", FACILITIES)))
+    yield one.folder / "var"
+    one.stop()
+
+
+@pytest.fixture
+def gateway(three_facilities: Path) -> Iterator[Gateway]:
+    """A gateway of the test's own, with three facilities and nobody in its index."""
+    one = Gateway(SETTINGS)
+    shutil.copytree(three_facilities, one.folder / "var")
     yield one
     one.stop()
 
@@ -49,8 +62,6 @@ def _load(gateway: Gateway, *patients: Any, expect: int = 0) -> Any:
 
 
 def _notes(gateway: Gateway, kind: str) -> list[tuple[str, dict[str, str]]]:
-    from gateway.audit.log import open_audit_log
-
     engine = open_database(f"sqlite:///{gateway.folder / 'var' / 'gateway.db'}")
     with open_audit_log(engine, read_key_file(gateway.folder / "var" / "keys.json")) as log:
         found = [(one.reason, dict(one.details)) for one in log.read() if one.kind == kind]
@@ -233,15 +244,22 @@ def test_a_long_load_shows_its_progress_on_a_terminal(gateway: Gateway) -> None:
     ours, theirs = pty.openpty()
     argv = [sys.executable, "-m", "gateway", "patients", "load", str(path), "--json"]
     with subprocess.Popen(argv, env=gateway.env, cwd=gateway.folder, stdout=subprocess.PIPE, stderr=theirs) as process:
-        assert process.stdout is not None
-        answer = json.loads(process.stdout.read())
-        process.wait(60)
-    os.close(theirs)
-    shown = os.read(ours, 65536).decode()
-    os.close(ours)
+        os.close(theirs)
+        shown = _everything_on(ours)
+        answer = json.loads(process.communicate(timeout=60)[0])
 
     assert answer["loaded"] == 200
     assert "100%" in shown
+
+
+def _everything_on(terminal: int) -> str:
+    shown = b""
+    # Linux answers EIO on a terminal that nobody has open any more.
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 4096):
+            shown += part
+    os.close(terminal)
+    return shown.decode()
 
 
 def test_two_loads_at_once_make_one_index(gateway: Gateway) -> None:

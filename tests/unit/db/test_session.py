@@ -1,0 +1,135 @@
+"""Connections and the types they share."""
+
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select, text
+
+from gateway.db.base import Instant
+from gateway.db.session import open_database, reading, writing
+from gateway.errors import ConfigurationError, DependencyUnavailable
+
+metadata = MetaData()
+moment = Table("moment", metadata, Column("id", Integer, primary_key=True), Column("at", Instant))
+
+
+@pytest.fixture
+def engine(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """A SQLite file with one table."""
+    engine = open_database(f"sqlite:///{tmp_path / 'deep' / 'er' / 'a.db'}", threads=4)
+    with writing(engine) as connection:
+        metadata.create_all(connection)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC),
+        datetime(1900, 1, 1, tzinfo=UTC),
+        datetime(2026, 5, 4, 12, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+        None,
+    ],
+)
+def test_an_instant_comes_back_as_it_went(engine: Engine, at: datetime | None) -> None:
+    """To the microsecond, before 1970 too, in UTC."""
+    with writing(engine) as connection:
+        connection.execute(insert(moment), {"id": 1, "at": at})
+    with reading(engine) as connection:
+        found = connection.execute(select(moment.c.at)).scalar_one()
+
+    assert found == at
+    assert found is None or found.tzinfo is UTC
+
+
+def test_an_instant_without_offset_is_refused() -> None:
+    """Whose midnight would it be?"""
+    with pytest.raises(ValueError, match="offset"):
+        Instant().process_bind_param(datetime(2026, 5, 4), None)  # type: ignore[arg-type]  # noqa: DTZ001
+
+
+def test_sqlite_is_durable_and_readers_do_not_wait(engine: Engine) -> None:
+    """WAL, full synchronisation, foreign keys."""
+    with reading(engine) as connection:
+        found = [
+            connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    assert found == ["wal", 2, 1]
+
+
+def test_a_transaction_that_fails_leaves_nothing(engine: Engine) -> None:
+    """Its own error passes through; nothing of it is stored."""
+
+    def fail() -> None:
+        with writing(engine) as connection:
+            connection.execute(insert(moment), {"id": 1})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    with reading(engine) as connection:
+        assert connection.execute(select(moment)).all() == []
+
+
+def test_a_read_in_one_thread_goes_on_while_another_writes(engine: Engine) -> None:
+    """A writer's open transaction neither blocks a reader nor is seen by it."""
+    with writing(engine) as connection:
+        connection.execute(insert(moment), {"id": 1})
+        seen: list[int] = []
+
+        def look() -> None:
+            with reading(engine) as other:
+                seen.append(len(other.execute(select(moment)).all()))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join(10)
+
+    assert seen == [0]
+
+
+def test_what_the_database_can_not_do_is_a_dependency_that_fails(engine: Engine) -> None:
+    """Neither statement nor driver words are told."""
+    for door in (reading, writing):
+        with pytest.raises(DependencyUnavailable) as failed, door(engine) as connection:
+            connection.execute(text("SELECT canary FROM nowhere"))
+        assert "canary" not in failed.value.reason
+
+
+@pytest.mark.parametrize("url", ["not a url", "mysql://user:hidden@host/db", "oracle://h"])
+def test_other_databases_are_refused(url: str) -> None:
+    """By name, without the URL's password."""
+    with pytest.raises(ConfigurationError) as refused:
+        open_database(url)
+    assert "hidden" not in refused.value.reason
+
+
+def test_many_connections_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """The first change to the write-ahead log needs the file alone; the others wait for it."""
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    ready = threading.Barrier(8)
+    failed: list[DependencyUnavailable] = []
+
+    def start() -> None:
+        engine = open_database(url)
+        ready.wait()
+        try:
+            with reading(engine) as connection:
+                connection.execute(text("SELECT 1"))
+        except DependencyUnavailable as exc:
+            failed.append(exc)
+        engine.dispose()
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
