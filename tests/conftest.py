@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from gateway.db.crypto import KeyRing, create_key_file, read_key_file
 from gateway.db.session import open_database
+from gateway.db.upgrade import upgrade_to_head
 from tests import canary, network_guard
 from tests.services import dicom_files, exchange
 from tests.services.exchange import Exchange
@@ -19,7 +20,6 @@ from tests.services.pgbouncer import PgBouncer
 from tests.services.postgres import Postgres
 from tests.services.process import Server
 from tests.services.redis import Redis
-from tests.services.schema import migrate
 from tests.services.tiny_pacs import TinyPacs
 
 LOG_SHOWN = 3000
@@ -86,7 +86,7 @@ def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the gateway's schema and no rows; tests work on copies of it."""
     path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
     engine = open_database(f"sqlite:///{path}")
-    migrate(engine)
+    upgrade_to_head(engine)
     engine.dispose()
     return path
 

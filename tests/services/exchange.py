@@ -124,7 +124,7 @@ class Client:
         }
         if purpose:
             claims["extensions"] = {"hl7-b2b": {"version": "1", "purpose_of_use": [purpose]}}
-        return jwt.encode({"alg": "ES384", "kid": self.key.kid, "typ": "JWT"}, claims, self.key)
+        return jwt.encode({"alg": "ES384", "kid": self.key.kid, "typ": "JWT"}, claims, self.key, algorithms=["ES384"])
 
 
 def add_client(gateway: Gateway, id_: str = "ehr", *, organization: str = "urn:oid:2.25.99", **options: str) -> Client:
@@ -177,7 +177,6 @@ def start(archives: Mapping[str, Orthanc | TinyPacs], **settings: str) -> Exchan
     gateway = Gateway(
         {"GATEWAY_CONSENT_POLICY": "all-normal", "GATEWAY_STRONG_IDENTIFIER_SYSTEMS": NATIONAL_IDS, **settings}
     )
-    gateway.run("db", "upgrade")
     load(gateway, archives)
     client = add_client(gateway)
     gateway.start()

@@ -12,8 +12,8 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 
 from gateway.db.session import open_database
+from gateway.db.upgrade import upgrade_to_head
 from tests.services.process import Server, accepts_connections, binary, free_port, scratch_folder
-from tests.services.schema import migrate
 
 OWNER = "gateway"
 TEMPLATE = "migrated"
@@ -92,7 +92,7 @@ class Postgres:
         if not self._has_template:
             engine = open_database(self._copy(TEMPLATE, "template0"))
             try:
-                migrate(engine)
+                upgrade_to_head(engine)
             finally:
                 engine.dispose()
             self._has_template = True
