@@ -2,20 +2,38 @@
 
 gunicorn because it parses HTTP strictly (security T119) and drains on SIGTERM; threads because a query waits for
 facilities, in libcurl, with the interpreter free. `docs/decisions/0003-gunicorn-threads.md` has the measurement.
+What gunicorn lets pass and should not is refused here, and nothing of a refused request is quoted.
 """
 
 import logging
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.http import errors as http_errors
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
+from werkzeug.exceptions import BadRequest
 
 from gateway import __version__, log
 from gateway.config import Settings
 
 MOST_REQUEST_LINE_BYTES = 8190
 GRACE_S = 30
+_REFUSALS: tuple[tuple[type[Exception], str], ...] = (
+    (http_errors.LimitRequestLine, "414 URI Too Long"),
+    (http_errors.LimitRequestHeaders, "431 Request Header Fields Too Large"),
+    (http_errors.ExpectationFailed, "417 Expectation Failed"),
+    (http_errors.UnsupportedTransferCoding, "501 Not Implemented"),
+    (http_errors.ParseException, "400 Bad Request"),
+    (Exception, "500 Internal Server Error"),
+)
+
+Environ = dict[str, Any]
+WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
@@ -31,7 +49,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
         host = f"[{self._settings.listen_host}]" if ":" in self._settings.listen_host else self._settings.listen_host
         for name, value in {
             "bind": [f"{host}:{self._settings.listen_port}"],
-            "worker_class": "gthread",
+            "worker_class": "gateway.server.StrictWorker",
             "workers": self._settings.workers,
             "threads": self._settings.threads,
             "keepalive": 65,
@@ -48,6 +66,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "loglevel": "warning",
             "logger_class": "gateway.server.QuietLogger",
             "proc_name": "gateway",
+            "pre_request": _require_one_target,
             "post_worker_init": _started,
             "worker_exit": _stopping,
         }.items():
@@ -55,7 +74,62 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def load(self) -> Flask:
         """The application, made anew in each worker process: no connection is shared across a fork."""
-        return self._make_app()
+        app = self._make_app()
+        app.wsgi_app = _with_readable_body(app.wsgi_app)  # type: ignore[assignment]  # how Flask is wrapped
+        return app
+
+
+class StrictWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
+    """Refuses what is no HTTP in few words: gunicorn's own page and log line repeat what the client sent."""
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """The client is told by a status alone that its request was refused, and the log by the error's name."""
+        refused = isinstance(exc, http_errors.ParseException)
+        log.event(
+            log.Event.SERVER_MESSAGE,
+            level=logging.WARNING if refused else logging.ERROR,
+            exc_info=not refused,
+            error=type(exc).__name__,
+        )
+        status = next(status for error, status in _REFUSALS if isinstance(exc, error))
+        head = f"HTTP/1.1 {status}\r\nX-Request-Id: {uuid.uuid4()}\r\nCache-Control: no-store\r\n"
+        try:
+            write_nonblock(client, f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        except OSError:
+            return  # the client has gone, which is its right
+
+
+def _require_one_target(_worker: Any, req: Any) -> None:
+    """The request names one host, once. Raises gunicorn's InvalidRequestLine otherwise (RFC 9112 §3.2, §3.2.2)."""
+    hosts = [value for name, value in req.headers if name == "HOST"]
+    if len(hosts) != 1 and (hosts or req.version >= (1, 1)):
+        raise http_errors.InvalidRequestLine("")
+    if not req.uri.startswith("/") and req.uri != "*":
+        target = urlsplit(req.uri)
+        if target.scheme not in ("http", "https") or [target.netloc.lower()] != [host.lower() for host in hosts]:
+            raise http_errors.InvalidRequestLine("")
+
+
+class _ReadableBody:
+    """A request's body; that its chunks can't be read is the client's fault and no error of ours (RFC 9112 §7.1)."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            read: bytes = self._body.read(size)
+        except http_errors.ParseException as exc:
+            raise BadRequest from exc
+        return read
+
+
+def _with_readable_body(app: WSGIApp) -> WSGIApp:
+    def wrapped(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["wsgi.input"] = _ReadableBody(environ["wsgi.input"])
+        return app(environ, start_response)
+
+    return wrapped
 
 
 class QuietLogger:

@@ -78,6 +78,17 @@ class Gateway:
         assert self._server, "the gateway has not been started"
         return self._server
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        children = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
+
+    def peak_memory_mb(self) -> list[int]:
+        """The most memory that each worker has held so far (`VmHWM`)."""
+        status = [Path(f"/proc/{pid}/status").read_text() for pid in self.workers]
+        return [int(text.partition("VmHWM:")[2].split()[0]) // 1024 for text in status]
+
     def metrics(self) -> str:
         """What `/metrics` shows now."""
         text = requests.get(f"{self.url}/metrics", timeout=5).text
