@@ -7,8 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from gateway import config, errors
+from gateway.app import create_app
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "gateway").rglob("*.py"))
@@ -125,7 +127,16 @@ def _all_errors(base: type[errors.GatewayError]) -> Iterator[type[errors.Gateway
             yield from _all_errors(sub)
 
 
-def test_no_route_stands_without_a_guard(app) -> None:  # type: ignore[no-untyped-def]
+@pytest.fixture
+def app(tmp_path: Path, keys_file: Path) -> Iterator[Flask]:
+    """The application as `serve` makes it, on a database of its own."""
+    settings = config.Settings.from_env({"GATEWAY_DATA_DIR": str(tmp_path), "GATEWAY_KEYS_FILE": str(keys_file)})
+    app = create_app(settings)
+    yield app
+    app.extensions["gateway.close"]()
+
+
+def test_no_route_stands_without_a_guard(app: Flask) -> None:
     """Every route belongs to a blueprint that was registered with a guard; "open" is said aloud, with its reason."""
     guards = app.extensions["gateway.guards"]
     unguarded = [rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.split(".")[0] not in guards]
@@ -140,7 +151,13 @@ def test_writers_of_the_audit_log_offer_no_update_and_no_delete() -> None:
     assert not re.search(r"\.(update|delete)\(|sa\.(update|delete)|import .*\b(update|delete)\b", text)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md")], ids=str)  # fmt: skip
+PAGES = [
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_in_the_documents_lead_somewhere(path: Path) -> None:
     """A relative link names a file that is there."""
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", path.read_text())
