@@ -210,7 +210,9 @@ class _Run:
                 self.advance(talk)
 
     def _abandon_late(self) -> None:
-        late = {ticket: talk for ticket, (talk, _) in self._under_way.items() if talk.clock() >= talk.at}
+        # One look at the clock for all: exchanges of one conversation are late together or not at all.
+        now = next(iter(self._under_way.values()))[0].clock() if self._under_way else 0.0
+        late = {ticket: talk for ticket, (talk, _) in self._under_way.items() if now >= talk.at}
         for ticket in late:
             self._transport.abandon(ticket)
             del self._under_way[ticket]
