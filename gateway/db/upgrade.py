@@ -6,9 +6,6 @@ serving process can tell whether its database is behind without loading the migr
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -53,26 +50,19 @@ def upgrade_to_head(engine: Engine) -> tuple[str | None, str]:
     before = revision(engine)
     if before == head:
         return before, head
+    # Loads Alembic and all it needs, which a process that only serves or looks something up can do without.
+    from gateway.db.migrate import migrate
+
     try:
         with engine.connect().execution_options(writing=True) as connection:
             _wait_patiently(connection)
             with connection.begin():
                 _lock(connection)
                 before = _revision(connection)
-                command.upgrade(alembic_config(connection), "head")
-    except CommandError as exc:
-        raise DependencyUnavailable("the database was made by a newer version of the gateway") from exc
+                migrate(connection, MIGRATIONS)
     except SQLAlchemyError as exc:
         raise DependencyUnavailable("the database's schema can't be upgraded") from exc
     return before, head
-
-
-def alembic_config(connection: Connection) -> Config:
-    """What Alembic needs to work on `connection`, in the transaction that is open there."""
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
 
 
 def _wait_patiently(connection: Connection) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.auth.challenge import challenge_for
 from gateway.errors import (
     AccessRefused,
     AllFacilitiesFailed,
@@ -22,7 +23,6 @@ from gateway.errors import (
     NotAuthenticated,
     NotFound,
     PayloadTooLarge,
-    ScopeMissing,
     UnsupportedMediaType,
     UnsupportedParameter,
 )
@@ -122,18 +122,12 @@ def _issues(exc: GatewayError, row: _Row) -> list[dict[str, Any]]:
 
 
 def _headers(exc: GatewayError, row: _Row) -> dict[str, str]:
-    if isinstance(exc, NotAuthenticated):
-        return {"WWW-Authenticate": _challenge("invalid_token" if exc.presented else "")}
-    if isinstance(exc, ScopeMissing):
-        return {"WWW-Authenticate": _challenge("insufficient_scope")}
+    challenge = challenge_for(exc)
+    if challenge is not None:
+        return {"WWW-Authenticate": challenge}
     if isinstance(exc, MethodNotAllowed):
         return {"Allow": ", ".join(exc.allowed)}
     return {"Retry-After": str(row.retry_after)} if row.retry_after else {}
-
-
-def _challenge(error: str) -> str:
-    # RFC 6750 §3: no error code where no token was sent.
-    return f'Bearer realm="fhir", error="{error}"' if error else 'Bearer realm="fhir"'
 
 
 def _outcome(*issues: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
+from gateway.db.migrate import alembic_config
 from gateway.db.schema import metadata
 from gateway.db.session import open_database, reading, writing
-from gateway.db.upgrade import MIGRATIONS, alembic_config, current_head, pending, revision, upgrade_to_head
+from gateway.db.upgrade import MIGRATIONS, current_head, pending, revision, upgrade_to_head
 from gateway.errors import DependencyUnavailable
 
 
@@ -74,7 +75,7 @@ def test_an_upgrade_can_be_undone_and_done_again(empty_engine: Engine) -> None:
     tables = _tables(empty_engine)
 
     with writing(empty_engine) as connection:
-        command.downgrade(alembic_config(connection), "base")
+        command.downgrade(alembic_config(connection, MIGRATIONS), "base")
     assert _tables(empty_engine) == set()
 
     upgrade_to_head(empty_engine)
