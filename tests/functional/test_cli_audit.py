@@ -3,8 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,9 +34,9 @@ PATIENT = {
 DAY = datetime(2026, 3, 5, 12, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    """A gateway that knows one patient."""
+    """A gateway that knows one patient; each test adds records of its own."""
     one = Gateway({"GATEWAY_BASE_URL": "https://exchange.example"})
     one.run("facilities", "apply", str(one.write("facilities.toml", FACILITY)))
     one.run("patients", "load", str(one.write("patients.ndjson", json.dumps(PATIENT))))
@@ -59,6 +59,10 @@ def _export(gateway: Gateway, *options: str) -> list[dict[str, Any]]:
 def _person(gateway: Gateway) -> str:
     person: str = gateway.run_json("patients", "show", "urn:oid:1.2.36.1.10|N-1")["id"]
     return person
+
+
+def _ids(lines: list[dict[str, Any]]) -> list[str]:
+    return [line["id"] for line in lines]
 
 
 def test_the_audit_is_exported_as_balp_events_and_as_the_records_behind_them(gateway: Gateway) -> None:
@@ -88,7 +92,7 @@ def test_what_concerns_one_person_in_one_span_of_time_is_exported_alone(gateway:
 
     for name in (person, f"Patient/{person}", "urn:oid:1.2.36.1.10|N-1"):
         options = ("--patient", name, "--since", "2026-03-05", "--until", "2026-03-05", "--format", "records")
-        assert [one["id"] for one in _export(gateway, *options)] == [wanted.id]
+        assert _ids(_export(gateway, *options)) == [wanted.id], name
     early = ("--patient", person, "--until", "2026-03-05T12:00:00+00:00", "--format", "records")
     assert _export(gateway, *early) == []
 
@@ -115,17 +119,21 @@ def test_an_unknown_person_and_a_time_without_offset_are_refused(gateway: Gatewa
 def test_t087_a_record_that_was_altered_ends_the_export_with_its_number(gateway: Gateway) -> None:
     """What comes before is written; the altered one is named, exit 1."""
     _store(gateway, a_record(recorded=DAY))
-    database: Path = gateway.folder / "var" / "gateway.db"
-    with sqlite3.connect(database) as raw:
-        seq = raw.execute("SELECT max(seq) FROM audit_record").fetchone()[0]
-        raw.execute(
-            "UPDATE audit_record SET sealed = substr(sealed, 1, length(sealed) - 1) || x'00' WHERE seq = ?", [seq]
-        )
-    raw.close()
+    with _altered_last_record(gateway) as seq:
+        done = gateway.run("audit", "export", expect=1)
 
-    done = gateway.run("audit", "export", expect=1)
     assert f"audit record {seq} has been altered" in done.stderr
     assert done.stdout
+
+
+@contextmanager
+def _altered_last_record(gateway: Gateway) -> Iterator[int]:
+    change = "UPDATE audit_record SET sealed = CAST(? AS BLOB) WHERE seq = ?"
+    with closing(sqlite3.connect(gateway.folder / "var" / "gateway.db", isolation_level=None)) as raw:
+        seq, sealed = raw.execute("SELECT seq, sealed FROM audit_record ORDER BY seq DESC LIMIT 1").fetchone()
+        raw.execute(change, [sealed[:-1] + bytes([sealed[-1] ^ 1]), seq])
+        yield seq
+        raw.execute(change, [sealed, seq])
 
 
 def test_what_is_not_there_yet_is_not_offered(gateway: Gateway) -> None:

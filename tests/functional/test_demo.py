@@ -1,4 +1,4 @@
-"""`make demo` as a visitor runs it: the answer is right and shown, a facility may go away, and nothing is left behind."""
+"""`make demo` as a visitor runs it: the answer is right and shown, a facility may go away, nothing is left behind."""
 
 import copy
 import os
