@@ -6,6 +6,7 @@ PORT (8080) and DATA_DIR (var/demo) may be set; ONCE=1 ends after the query, wit
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -232,7 +233,7 @@ def _fetch(demo: Demo, answer: ehr.Answer) -> None:
 def _show_next_steps(demo: Demo, files: ExchangeFiles, url: str, pids: Mapping[str, int]) -> None:
     screen = demo.screen
     screen.title("Your turn")
-    curl = f"curl -s -H \"Authorization: Bearer $({files.token})\" '{url}' | python3 -m json.tool"
+    curl = f"curl -s -H \"Authorization: Bearer $({shlex.quote(str(files.token))})\" '{url}' | python3 -m json.tool"
     screen.say(f"\n  Ask again:\n    {screen.cyan(curl)}")
     north = samples.NORTH
     screen.say(f"\n  Take {north.name} away and ask again: the rest comes, and the answer names who is missing:")
