@@ -5,7 +5,7 @@ import re
 from urllib.parse import urlsplit
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
+_PATH = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@%/-]*")
 _NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
@@ -49,7 +49,7 @@ def origin(text: str, *, https_only: bool) -> str:
 def _is_host(host: str) -> bool:
     if ":" in host:
         try:
-            return ipaddress.IPv6Address(host) is not None
+            return ipaddress.IPv6Address(host).scope_id is None
         except ValueError:
             return False
     labels = host.rstrip(".").split(".")
