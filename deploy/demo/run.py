@@ -238,18 +238,22 @@ def _show_next_steps(demo: Demo, files: ExchangeFiles, url: str, pids: Mapping[s
     north = samples.NORTH
     screen.say(f"\n  Take {north.name} away and ask again: the rest comes, and the answer names who is missing:")
     screen.say(f"    {screen.cyan(f'kill {pids[north.id]}')}")
-    screen.say(f"\n  Ask about somebody else: {_others()}")
+    screen.say("\n  Ask about somebody else (patient.identifier):")
+    for identifier, name in _others().items():
+        screen.say(f"    {screen.cyan(f'{identifier:<34}')} {name}")
     screen.say(f"\n  {screen.dim(f'log: {demo.log}   stop: Ctrl-C')}\n")
 
 
-def _others() -> str:
-    known: dict[str, str] = {}
+def _others() -> dict[str, str]:
+    """The other persons, each by one identifier."""
+    known = {samples.ASKED_ABOUT.national_id}
+    found = {}
     for site in SITES:
-        for study in samples.HOLDINGS[site.id]:
-            person = study.person
-            if person.national_id != samples.ASKED_ABOUT.national_id:
-                known.setdefault(f"{site.identifier_system}|{person.mrn}", f"{person.given} {person.family}")
-    return ", ".join(f"{name} ({identifier})" for identifier, name in known.items())
+        for person in (study.person for study in samples.HOLDINGS[site.id]):
+            if not known & {person.national_id or person.mrn}:
+                known.add(person.national_id or person.mrn)
+                found[f"{site.identifier_system}|{person.mrn}"] = f"{person.given} {person.family}"
+    return found
 
 
 if __name__ == "__main__":
