@@ -1,0 +1,336 @@
+"""Whose data a token reaches, through HTTP: the patient it is bound to, its scopes, its purpose, and nothing else.
+
+T31 to T38, T40 and T69a of the security tests.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.facilities.dicomweb import DICOMwebServer
+from tests.facilities.rows import a_study_row
+from tests.functional.small_exchange import (
+    PLANTED_NAME,
+    SmallExchange,
+    hold_study,
+    identifier,
+    patient_id,
+    resources,
+    uids,
+)
+from tests.services.exchange import domain_of
+
+BOUND_SCOPE = "patient/ImagingStudy.rs patient/Patient.rs"
+NOBODY = "00000000-0000-4000-8000-000000000000"
+FACILITIES = ("east", "north", "south")
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[SmallExchange]:
+    """Two persons, `a` and `b`, with a study in each of three facilities; nobody is in the network of the metrics."""
+    made = SmallExchange(GATEWAY_METRICS_ALLOW="10.0.0.0/8")
+    for number, facility in enumerate(FACILITIES, 1):
+        archive = made.add_archive(facility)
+        for name, stem in (("a", "2.25.1"), ("b", "2.25.2")):
+            hold_study(archive, name, f"{stem}{number}", date=f"2024010{number}")
+    for name in ("a", "b", "research", "orders"):
+        made.add_person(name, *FACILITIES)
+    yield made.start()
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def a(exchange: SmallExchange) -> str:
+    """The id of the person that the token is bound to."""
+    return exchange.person_id("a", "north")
+
+
+@pytest.fixture(scope="module")
+def b(exchange: SmallExchange) -> str:
+    """The id of somebody else."""
+    return exchange.person_id("b", "north")
+
+
+@pytest.fixture(scope="module")
+def bound(exchange: SmallExchange, a: str) -> str:
+    """A token bound to `a`."""
+    return exchange.signed_token(patient=a, scope=BOUND_SCOPE)
+
+
+def requests_made(exchange: SmallExchange) -> int:
+    """How many requests the facilities have had."""
+    return sum(len(server.requests) for server in exchange.servers.values())
+
+
+def test_a_bound_token_finds_its_own_patient(exchange: SmallExchange, bound: str, a: str) -> None:
+    """By id, by reference and by identifier."""
+    for query in ({"patient": a}, {"patient": f"Patient/{a}"}, {"patient.identifier": identifier("a", "south")}):
+        answer = exchange.get("/ImagingStudy", query, token=bound)
+        assert (answer.status_code, uids(answer.json())) == (200, ["2.25.13", "2.25.12", "2.25.11"])
+
+
+def test_t031_another_patient_is_forbidden_whether_there_is_one_or_not(
+    exchange: SmallExchange, bound: str, b: str
+) -> None:
+    """The same bytes, and no facility hears of it."""
+    before = requests_made(exchange)
+    queries = [
+        *({"patient": one} for one in (b, NOBODY, f"Patient/{b}", f"Patient/{NOBODY}")),
+        *({"patient.identifier": one} for one in (identifier("b", "north"), f"{domain_of('north')}|nobody", "urn:x|y")),
+    ]
+    answers = [exchange.get("/ImagingStudy", query, token=bound) for query in queries]
+
+    assert [answer.status_code for answer in answers] == [403] * len(answers)
+    assert len({answer.content for answer in answers}) == 1
+    assert len({answer.headers.get("WWW-Authenticate") for answer in answers}) == 1
+    assert answers[0].json()["issue"][0]["code"] == "forbidden"
+    assert requests_made(exchange) == before
+
+
+def test_t031_patient_reads_and_searches_keep_to_the_binding(
+    exchange: SmallExchange, bound: str, a: str, b: str
+) -> None:
+    """Patient is held to the same as ImagingStudy."""
+    assert exchange.get(f"/Patient/{a}", token=bound).status_code == 200
+    refused = [exchange.get(f"/Patient/{one}", token=bound) for one in (b, NOBODY)]
+    refused += [exchange.get("/Patient", {"_id": one}, token=bound) for one in (b, NOBODY)]
+    refused += [
+        exchange.get("/Patient", {"identifier": one}, token=bound) for one in (identifier("b", "north"), "urn:x|y")
+    ]
+
+    assert [answer.status_code for answer in refused] == [403] * 6
+    assert len({answer.content for answer in refused}) == 1
+
+
+def test_t031_the_id_and_the_identifier_of_two_persons_find_nobody(
+    exchange: SmallExchange, bound: str, a: str, b: str
+) -> None:
+    """Both must hold: one's own identifier does not open another's id, nor the other way round."""
+    for own, other in ((identifier("a", "north"), b), (identifier("a", "north"), NOBODY)):
+        answer = exchange.get("/Patient", {"identifier": own, "_id": other}, token=bound)
+        assert answer.status_code == 403 or answer.json()["total"] == 0
+    answer = exchange.get("/Patient", {"identifier": identifier("b", "north"), "_id": a}, token=bound)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["bound", "system"])
+def test_t032_a_search_is_about_one_patient(exchange: SmallExchange, bound: str, a: str, b: str, kind: str) -> None:
+    """However a second one is slipped in, nothing of theirs comes back, and nobody is asked."""
+    token = bound if kind == "bound" else exchange.token
+    before = requests_made(exchange)
+    mixed = [
+        [("patient", a), ("patient", b)],
+        [("patient", b), ("patient", a)],
+        [("patient", f"{a},{b}")],
+        [("subject", b), ("patient", a)],
+        [("patient", a), ("patient.identifier", identifier("b", "north"))],
+        [("patient", a), ("patient:identifier", identifier("b", "north"))],
+        [("patient", a), ("patient:Patient.identifier", identifier("b", "north"))],
+        [("patient", a), ("subject:Patient.identifier", identifier("b", "north"))],
+        [("patient", a), ("_has:Observation:subject:code", "x")],
+        [("patient", a), ("patient:missing", "true")],
+        [("patient", a), ("patient:not", b)],
+    ]
+    answers = [exchange.get("/ImagingStudy", pairs, token=token) for pairs in mixed]
+    answers += [exchange.request("POST", "/ImagingStudy/_search", data=pairs, token=token) for pairs in mixed]
+    answers.append(
+        exchange.request("POST", "/ImagingStudy/_search", params={"patient": a}, data={"patient": b}, token=token)
+    )
+    answers.append(
+        exchange.request("POST", "/ImagingStudy/_search", params={"patient": b}, data={"patient": a}, token=token)
+    )
+
+    assert {answer.status_code for answer in answers} <= {400, 403}
+    assert "2.25.2" not in "".join(answer.text for answer in answers)
+    assert requests_made(exchange) == before
+
+
+def test_t033_another_patients_study_is_not_found(exchange: SmallExchange, bound: str, b: str) -> None:
+    """Nor its history, its versions, or everything of it; with the bytes of a study that never was."""
+    (study, *_) = [one["id"] for one in resources(exchange.search("b", "north"))]
+    assert exchange.get(f"/ImagingStudy/{study}").status_code == 200
+    absent = exchange.get(f"/ImagingStudy/{'0' * 32}", token=bound)
+    paths = [f"/ImagingStudy/{study}{rest}" for rest in ("", "/_history", "/_history/1", "/$everything", "/series")]
+    paths += [f"/Patient/{b}/$everything", "/ImagingStudy/_history", "/_history"]
+    answers = [exchange.get(path, token=bound) for path in paths]
+
+    assert [answer.status_code for answer in answers] == [404] * len(paths)
+    assert {answer.content for answer in answers} == {absent.content}
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "system/ImagingStudy.r",
+        "system/Patient.rs",
+        "patient/ImagingStudy.rs",
+        "user/ImagingStudy.rs",
+        "system/ImagingStudy.sr",
+        "system/ImagingStudy.rsx",
+        "system/ImagingStudy.rs?modality=http://dicom.nema.org/resources/ontology/DCM|CT",
+        "openid",
+    ],
+)
+def test_t034_a_scope_that_does_not_reach_a_search(exchange: SmallExchange, a: str, scope: str) -> None:
+    """403 `insufficient_scope`, with a challenge that says so."""
+    answers = [
+        exchange.get("/ImagingStudy", {"patient": one}, token=exchange.signed_token(scope=scope)) for one in (a, NOBODY)
+    ]
+    for answer in answers:
+        assert answer.status_code == 403
+        assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+    assert answers[0].content == answers[1].content
+
+
+def test_t034_search_and_read_are_two_scopes_and_include_needs_patient(exchange: SmallExchange, a: str) -> None:
+    """`.s` does not read, `.r` does not search, and ImagingStudy alone does not bring a Patient along."""
+    (study, *_) = [one["id"] for one in resources(exchange.search("a", "north"))]
+    search_only, read_only = (exchange.signed_token(scope=f"system/ImagingStudy.{letter}") for letter in "sr")
+
+    assert exchange.get(f"/ImagingStudy/{study}", token=search_only).status_code == 403
+    assert exchange.get(f"/ImagingStudy/{study}", token=read_only).status_code == 200
+    assert exchange.get("/ImagingStudy", {"patient": a}, token=search_only).status_code == 200
+    include = {"patient": a, "_include": "ImagingStudy:patient"}
+    assert exchange.get("/ImagingStudy", include, token=search_only).status_code == 403
+    assert exchange.get(f"/Patient/{a}", token=search_only).status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["bound", "system"])
+def test_t037_a_search_without_its_patient_is_refused(
+    exchange: SmallExchange, bound: str, a: str, b: str, kind: str
+) -> None:
+    """No list of ids, no filter language and no chain stands in for one."""
+    token = bound if kind == "bound" else exchange.token
+    ids = [study["id"] for name in ("a", "b") for study in resources(exchange.search(name, "north"))]
+    before = requests_made(exchange)
+    queries: list[dict[str, str]] = [
+        {},
+        {"_id": ",".join(ids)},
+        {"modality": "CT"},
+        {"patient": ""},
+        {"patient": a, "_filter": f"patient eq {b}"},
+        {"patient": a, "_query": "everything"},
+        {"patient": a, "_content": "CT"},
+        {"patient": a, "_text": "CT"},
+        {"patient": a, "_list": "1"},
+        {"patient.name": "Canarybird"},
+        {"patient": a, "patient.name": "Canarybird"},
+        {"patient": a, "patient.birthdate": "1961"},
+        {"patient.identifier": patient_id("a")},
+        {"patient.identifier": f"|{patient_id('a')}"},
+        {"patient.identifier": f"{domain_of('north')}|"},
+        {"patient.identifier": f"{identifier('a', 'north')},{identifier('b', 'north')}"},
+    ]
+    answers = [exchange.get("/ImagingStudy", query, token=token) for query in queries]
+
+    assert {answer.status_code for answer in answers} <= {400, 403}
+    assert requests_made(exchange) == before
+
+
+def test_t037_a_list_of_ids_beside_the_patient_finds_that_patients_alone(
+    exchange: SmallExchange, bound: str, a: str
+) -> None:
+    """`_id` narrows and never widens."""
+    ids = [study["id"] for name in ("a", "b") for study in resources(exchange.search(name, "north"))]
+    answer = exchange.get("/ImagingStudy", {"patient": a, "_id": ",".join(ids)}, token=bound)
+
+    assert uids(answer.json()) == ["2.25.13", "2.25.12", "2.25.11"]
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_t038_a_bundle_of_requests_is_refused_whole(exchange: SmallExchange, a: str, b: str, kind: str) -> None:
+    """Nothing of it is done, the permitted entry no more than the forbidden one."""
+    before = requests_made(exchange)
+    entries = [{"request": {"method": "GET", "url": f"ImagingStudy?patient={one}"}} for one in (a, b)]
+    bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
+    for path in ("", "/"):
+        answer = exchange.request("POST", path, json=bundle, headers={"Content-Type": "application/fhir+json"})
+        assert answer.status_code == 400
+        assert [issue["code"] for issue in answer.json()["issue"]] == ["not-supported"]
+    assert requests_made(exchange) == before
+
+
+@pytest.mark.parametrize(
+    "wide",
+    [
+        {"_include": "*"},
+        {"_include": "*:*"},
+        {"_revinclude": "*:*"},
+        {"_include:iterate": "ImagingStudy:endpoint"},
+        {"_include": "ImagingStudy:basedon"},
+    ],
+    ids=str,
+)
+def test_t038_includes_are_the_two_there_are(exchange: SmallExchange, a: str, wide: dict[str, str]) -> None:
+    """Anything wider is refused, not narrowed in silence."""
+    answer = exchange.get("/ImagingStudy", {"patient": a, **wide})
+
+    assert answer.status_code == 400
+    assert [issue["code"] for issue in answer.json()["issue"]] == ["not-supported"]
+
+
+def test_t040_headers_from_outside_change_neither_purpose_nor_address(exchange: SmallExchange) -> None:
+    """Purpose and caller are the token's, the address is the connection's, whatever headers claim."""
+    exchange.file_consent("research", {"type": "permit", "purpose": [{"system": PURPOSES, "code": "TREAT"}]})
+    claims = {
+        "X-Forwarded-User": "admin",
+        "X-User-ID": "admin",
+        "X-Purpose-Of-Use": "TREAT",
+        "X-Original-URI": "/fhir/r4/metadata",
+        "X-Original-URL": "/fhir/r4/metadata",
+        "X-Rewrite-URL": "/fhir/r4/metadata",
+        "X-Forwarded-For": "10.1.2.3",
+        "X-Real-IP": "10.1.2.3",
+        "Forwarded": "for=10.1.2.3",
+        "X-Forwarded-Prefix": "/livez",
+        "X-Script-Name": "/livez",
+        "X-HTTP-Method-Override": "DELETE",
+        "X-Request-Id": "t040-from-outside",
+    }
+    asked = {"patient.identifier": identifier("research", "north")}
+    other_purpose = exchange.signed_token(purposes=["HRESCH"])
+
+    assert exchange.get("/ImagingStudy", asked, token=other_purpose, headers=claims).json()["total"] == 0
+    assert exchange.request("GET", "/ImagingStudy", params=asked, token=None, headers=claims).status_code == 401
+    metrics = requests.get(f"{exchange.gateway.url}/metrics", headers=claims, timeout=10)
+    assert metrics.status_code == 403
+    told = [one for one in exchange.audit() if one.get("request_id") == "t040-from-outside"]
+    (record,) = [one for one in told if one["kind"] == "imaging-search"]
+    assert record["who"]["purposes"] == ["HRESCH"]
+    assert record["who"]["network"] == "127.0.0.1"
+    assert record["who"]["client_id"] == "ehr"
+
+
+PURPOSES = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+
+def test_t069a_the_order_of_facilities_and_rows_changes_nothing(exchange: SmallExchange) -> None:
+    """Rows of nobody, of somebody else and twice the same, at every place; facilities that answer in any order."""
+    north, south, east = (exchange.servers[id_] for id_ in ("north", "south", "east"))
+    assert isinstance(north, DICOMwebServer)
+    own = a_study_row(patient_id("orders"), "2.25.31", person=PLANTED_NAME)
+    nobodys = a_study_row("x", "2.25.32")
+    del nobodys["00100020"]
+    rows = [own, nobodys, a_study_row("OTHER", "2.25.33"), dict(own), a_study_row(patient_id("orders"), "2.25.34")]
+    kept = north.archive.studies
+    north.manners.ignores_patient = True
+    found = set()
+    try:
+        for turn, order in enumerate(itertools.permutations(rows)):
+            north.archive.studies = list(order)
+            delays = (0.0, 0.005, 0.01)
+            for server, delay in zip((north, south, east), list(itertools.permutations(delays))[turn % 6], strict=True):
+                assert isinstance(server, DICOMwebServer)
+                server.manners.delay_s = delay
+            studies = resources(exchange.search("orders", "north"))
+            found.add(tuple(sorted(study["id"] for study in studies)))
+            assert sorted(uids({"entry": [{"resource": one, "search": {"mode": "match"}} for one in studies]})) == [
+                "2.25.31",
+                "2.25.34",
+            ]
+    finally:
+        north.archive.studies = kept
+        north.manners.ignores_patient = False
+    assert len(found) == 1
