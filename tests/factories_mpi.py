@@ -10,7 +10,8 @@ from gateway.audit.record import AuditRecord
 from gateway.db.crypto import KeyRing
 from gateway.model import Identifier, PatientID, PatientIdentity, PatientRef
 from gateway.mpi.feed import PatientFeed
-from gateway.mpi.fhir_patient import PatientRecord, read_patient
+from gateway.mpi.fhir_patient import read_patient
+from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.resolve import PatientIndex
 
 NORTH = "urn:oid:1.2.36.1.10"

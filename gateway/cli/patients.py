@@ -15,8 +15,8 @@ from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
 from gateway.errors import LoadRefused
 from gateway.mpi.feed import PatientFeed
-from gateway.mpi.fhir_patient import PatientRecord, read_patient
 from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
+from gateway.mpi.patient_record import PatientRecord
 
 _LINES_A_TRANSACTION = 50
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -66,6 +66,9 @@ def _load(
 
 
 def _good(lines: Iterable[Line], domains: frozenset[str], report: LoadReport) -> Iterator[PatientRecord]:
+    # Only loading needs what reads FHIR, and that takes longer to import than the other commands take to run.
+    from gateway.mpi.fhir_patient import read_patient
+
     for line in lines:
         if line.value is None:
             report.reject(line.number, line.reason or "")

@@ -13,9 +13,9 @@ from gateway.audit.record import AuditLog, AuditRecord
 from gateway.db.crypto import KeyRing
 from gateway.log import Event, event
 from gateway.metrics import ALERTS
-from gateway.mpi.fhir_patient import PatientRecord
 from gateway.mpi.linker import Linker, Relinked
 from gateway.mpi.links import ALGORITHM, Conflict
+from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.store import RecordStore, index_writing
 
 Outcome = Literal["loaded", "updated", "unchanged"]

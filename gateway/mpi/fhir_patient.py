@@ -6,7 +6,6 @@ beyond FHIR, is checked here. A refusal never quotes a value: it may be a patien
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -14,8 +13,9 @@ from fhir.resources.R4B.patient import Patient
 from pydantic import ValidationError
 
 from gateway.errors import LoadRefused
-from gateway.model import Demographics, Identifier
+from gateway.model import Identifier
 from gateway.mpi.demographics import demographics_of, identifiers_of
+from gateway.mpi.patient_record import PatientRecord
 
 GENDERS = frozenset(("male", "female", "other", "unknown"))
 """http://hl7.org/fhir/administrative-gender, a required binding."""
@@ -36,20 +36,6 @@ _REASONS = {
     "int_parsing": "not a whole number",
     "url_parsing": "not a URL",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatientRecord:
-    """A Patient as one domain sent it."""
-
-    source: Identifier
-    """What the record is known by in its domain."""
-    identifiers: tuple[Identifier, ...]
-    """All of them, the source identifier too, each once."""
-    demographics: Demographics
-    active: bool
-    content: bytes
-    """The Patient as canonical JSON: equal Patients give equal bytes."""
 
 
 def read_patient(resource: Mapping[str, Any], domains: frozenset[str]) -> PatientRecord:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, te
 from gateway.db.crypto import KeyRing
 from gateway.db.session import writing
 from gateway.model import PatientID
-from gateway.mpi.fhir_patient import PatientRecord
+from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.sealed import content_key, identifier_key, seal_patient, source_key
 from gateway.mpi.tables import person, record, record_identifier
 

@@ -17,6 +17,9 @@ DATES = st.sampled_from([None, "1980", "1980-02-03", "1980-03-02", "1955-05-05"]
 SAYINGS = st.builds(lambda names, date: comparable(Demographics(given=names, birth_date=date)), GIVEN, DATES)
 KEYS = st.sets(st.sampled_from([b"A", b"B", b"C", b"D"]), max_size=2)
 
+_NUMBERS = count(1000)
+"""Ids of new persons: like random ones, none is ever given twice."""
+
 
 @st.composite
 def populations(draw: st.DrawFn, most: int = 9) -> list[Candidate]:
@@ -36,9 +39,8 @@ def populations(draw: st.DrawFn, most: int = 9) -> list[Candidate]:
 
 def _plan(candidates: list[Candidate]) -> Plan:
     born = {one.person_id: BORN + timedelta(days=int(one.person_id.strip("pnew"))) for one in candidates}
-    numbers = count(1000)
     around = Neighbourhood(candidates=tuple(candidates), born=born)
-    return plan_links(around, lambda: PatientID(f"new{next(numbers)}"))
+    return plan_links(around, lambda: PatientID(f"new{next(_NUMBERS)}"))
 
 
 def _after(candidates: list[Candidate], plan: Plan) -> list[Candidate]:
