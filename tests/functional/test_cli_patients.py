@@ -18,7 +18,7 @@ from gateway.db.crypto import read_key_file
 from gateway.db.session import open_database
 from gateway.db.upgrade import current_head
 from tests.factories_mpi import EAST, NATIONAL, NORTH, SOUTH, a_patient
-from tests.services.gateway import Gateway
+from tests.functional.consent_community import Shell
 
 FACILITIES = "".join(
     f"""
@@ -36,16 +36,16 @@ SETTINGS = {"GATEWAY_STRONG_IDENTIFIER_SYSTEMS": NATIONAL}
 @pytest.fixture(scope="module")
 def three_facilities() -> Iterator[Path]:
     """The data folder of a gateway with three facilities and nobody in its index."""
-    one = Gateway()
+    one = Shell()
     one.run("facilities", "apply", str(one.write("facilities.toml", FACILITIES)))
     yield one.folder / "var"
     one.stop()
 
 
 @pytest.fixture
-def gateway(three_facilities: Path) -> Iterator[Gateway]:
+def gateway(three_facilities: Path) -> Iterator[Shell]:
     """A gateway of the test's own, with three facilities and nobody in its index."""
-    one = Gateway(SETTINGS)
+    one = Shell(SETTINGS)
     shutil.copytree(three_facilities, one.folder / "var")
     yield one
     one.stop()
@@ -55,13 +55,13 @@ def _ndjson(*patients: Any) -> str:
     return "".join(one if isinstance(one, str) else json.dumps(one) + "\n" for one in patients)
 
 
-def _load(gateway: Gateway, *patients: Any, expect: int = 0) -> Any:
+def _load(gateway: Shell, *patients: Any, expect: int = 0) -> Any:
     path = gateway.write("patients.ndjson", "")
     path.write_bytes(b"".join(one if isinstance(one, bytes) else json.dumps(one).encode() + b"\n" for one in patients))
     return gateway.run_json("patients", "load", str(path), expect=expect)
 
 
-def _notes(gateway: Gateway, kind: str) -> list[tuple[str, dict[str, str]]]:
+def _notes(gateway: Shell, kind: str) -> list[tuple[str, dict[str, str]]]:
     engine = open_database(f"sqlite:///{gateway.folder / 'var' / 'gateway.db'}")
     with open_audit_log(engine, read_key_file(gateway.folder / "var" / "keys.json")) as log:
         found = [(one.reason, dict(one.details)) for one in log.read() if one.kind == kind]
@@ -71,7 +71,7 @@ def _notes(gateway: Gateway, kind: str) -> list[tuple[str, dict[str, str]]]:
 
 def test_the_schema_is_created_then_found_up_to_date() -> None:
     """`db upgrade` says what it did, and does nothing the second time."""
-    gateway = Gateway()
+    gateway = Shell()
     try:
         head = current_head()
         assert gateway.run_json("db", "upgrade") == {"before": None, "after": head, "changed": True}
@@ -83,7 +83,7 @@ def test_the_schema_is_created_then_found_up_to_date() -> None:
 
 def test_a_database_that_is_not_there_is_said_so() -> None:
     """Exit 1 and a reason; no trace, no URL with its password."""
-    gateway = Gateway({"GATEWAY_DATABASE_URL": "postgresql://gw:hidden-password@127.0.0.1:9/none"})
+    gateway = Shell({"GATEWAY_DATABASE_URL": "postgresql://gw:hidden-password@127.0.0.1:9/none"})
     try:
         done = gateway.run("db", "upgrade", expect=1)
         assert done.stderr.startswith("failed: the database can't be read")
@@ -92,7 +92,7 @@ def test_a_database_that_is_not_there_is_said_so() -> None:
         gateway.stop()
 
 
-def test_a_feed_is_loaded_updated_and_left_alone(gateway: Gateway) -> None:
+def test_a_feed_is_loaded_updated_and_left_alone(gateway: Shell) -> None:
     """Three loads of nearly the same file: what is new, what has changed, and nothing."""
     first, second = a_patient("N-1", national="1"), a_patient("S-1", system=SOUTH, national="1")
 
@@ -102,7 +102,7 @@ def test_a_feed_is_loaded_updated_and_left_alone(gateway: Gateway) -> None:
     assert _load(gateway, first, changed) == {"loaded": 0, "updated": 0, "unchanged": 2, "rejected": []}
 
 
-def test_good_lines_are_kept_and_bad_ones_listed(gateway: Gateway) -> None:
+def test_good_lines_are_kept_and_bad_ones_listed(gateway: Shell) -> None:
     """Every bad line has its number and its reason, none of them a value; exit 1; the good lines are in the index."""
     good = a_patient("N-1")
     lines: list[Any] = [
@@ -138,7 +138,7 @@ def test_good_lines_are_kept_and_bad_ones_listed(gateway: Gateway) -> None:
     assert gateway.run_json("patients", "show", f"{SOUTH}|S-1")["records"][0]["value"] == "S-1"
 
 
-def test_refused_lines_go_to_a_report_and_to_a_person(gateway: Gateway) -> None:
+def test_refused_lines_go_to_a_report_and_to_a_person(gateway: Shell) -> None:
     """`--report` keeps them as NDJSON; without `--json` they are told in words."""
     report = gateway.folder / "refused.ndjson"
     feed = _ndjson(a_patient("N-1"), {"resourceType": "Observation"})
@@ -154,7 +154,7 @@ def test_refused_lines_go_to_a_report_and_to_a_person(gateway: Gateway) -> None:
 
 def test_a_load_without_facilities_or_file_is_refused() -> None:
     """There is no domain a record could belong to; or there is no file."""
-    gateway = Gateway()
+    gateway = Shell()
     try:
         assert "no facility is registered" in gateway.run("patients", "load", "-", stdin="", expect=1).stderr
         gateway.run("facilities", "apply", str(gateway.write("facilities.toml", FACILITIES)))
@@ -163,7 +163,7 @@ def test_a_load_without_facilities_or_file_is_refused() -> None:
         gateway.stop()
 
 
-def test_a_person_is_shown_with_their_records_and_why_they_are_linked(gateway: Gateway) -> None:
+def test_a_person_is_shown_with_their_records_and_why_they_are_linked(gateway: Shell) -> None:
     """By id, `Patient/{id}` and any `system|value`: the same person, the reason of every link, the history."""
     _load(gateway, a_patient("N-1", national="1"), a_patient("S-1", system=SOUTH, national="1"))
 
@@ -185,7 +185,7 @@ def test_a_person_is_shown_with_their_records_and_why_they_are_linked(gateway: G
     assert "nobody is known" in gateway.run("patients", "show", f"{NORTH}|N-9", expect=1).stderr
 
 
-def test_records_kept_apart_are_shown_and_alerted(gateway: Gateway) -> None:
+def test_records_kept_apart_are_shown_and_alerted(gateway: Shell) -> None:
     """Given name and birth date both conflict: two persons, an audit alert, and a word about it on both."""
     _load(
         gateway,
@@ -204,7 +204,7 @@ def test_records_kept_apart_are_shown_and_alerted(gateway: Gateway) -> None:
     assert details["identifier system"] == NATIONAL
 
 
-def test_relinking_follows_the_settings(gateway: Gateway) -> None:
+def test_relinking_follows_the_settings(gateway: Shell) -> None:
     """A system declared strong after the load links what it names; `show` tells the move and the former id."""
     gateway.env["GATEWAY_STRONG_IDENTIFIER_SYSTEMS"] = ""
     _load(gateway, a_patient("N-1", national="1"), a_patient("S-1", system=SOUTH, national="1"))
@@ -220,7 +220,7 @@ def test_relinking_follows_the_settings(gateway: Gateway) -> None:
     assert "0 records have another person" in gateway.run("patients", "relink").stdout
 
 
-def test_what_an_operator_does_is_in_the_audit(gateway: Gateway) -> None:
+def test_what_an_operator_does_is_in_the_audit(gateway: Shell) -> None:
     """Loads with their counts, relinking, and whose record was looked at."""
     _load(gateway, a_patient("N-1"), {"resourceType": "Observation"}, expect=1)
     gateway.run("patients", "relink")
@@ -238,7 +238,7 @@ def test_what_an_operator_does_is_in_the_audit(gateway: Gateway) -> None:
     assert notes[1][1] == {"loaded": "1", "updated": "0", "unchanged": "0", "rejected": "1"}
 
 
-def test_a_long_load_shows_its_progress_on_a_terminal(gateway: Gateway) -> None:
+def test_a_long_load_shows_its_progress_on_a_terminal(gateway: Shell) -> None:
     """On a terminal a bar goes to standard error; the answer on standard output stays clean."""
     path = gateway.write("patients.ndjson", _ndjson(*(a_patient(f"N-{n}") for n in range(200))))
     ours, theirs = pty.openpty()
@@ -262,7 +262,7 @@ def _everything_on(terminal: int) -> str:
     return shown.decode()
 
 
-def test_two_loads_at_once_make_one_index(gateway: Gateway) -> None:
+def test_two_loads_at_once_make_one_index(gateway: Shell) -> None:
     """Two processes load files with the same people: every record once, every person once."""
     argv = [sys.executable, "-m", "gateway", "patients", "load", "--json"]
     paths = [
