@@ -91,6 +91,8 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
     problems = []
     if base.scheme not in ("http", "https") or not base.hostname or base.path or base.query or base.fragment:
         problems.append("GATEWAY_BASE_URL must be http(s)://host[:port] without a path")
+    if settings.database_url.partition(":")[0].partition("+")[0] not in ("sqlite", "postgresql"):
+        problems.append("GATEWAY_DATABASE_URL must be a sqlite: or postgresql: URL")
     if settings.workers > 1 and not settings.redis_url:
         problems.append("GATEWAY_WORKERS above 1 needs GATEWAY_REDIS_URL (the in-process cache serves one process)")
     if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss", "unix"):

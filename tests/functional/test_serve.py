@@ -1,0 +1,69 @@
+"""`serve` as an operator runs it: settings, several workers, health, stopping."""
+
+from collections.abc import Callable
+
+import pytest
+import requests
+
+from tests.services.gateway import Gateway
+
+MakeGateway = Callable[..., Gateway]
+
+
+def test_every_problem_with_the_settings_is_told_at_once(make_gateway: MakeGateway) -> None:
+    """Exit 78; each line names its setting, and no value is repeated that might be a secret."""
+    gateway = make_gateway(
+        GATEWAY_WORKERS="0",
+        GATEWAY_THREADS="many",
+        GATEWAY_CONSENT_POLICY="opt-out",
+        GATEWAY_BASE_URL="https://exchange.example/fhir",
+        GATEWAY_DATABASE_URL="mysql://user:hunter2@db/gateway",
+        GATEWAY_DEADLINE="8000",
+    )
+
+    told = gateway.run("serve", expect=78).stderr
+
+    for name in ("WORKERS", "THREADS", "CONSENT_POLICY", "BASE_URL", "DATABASE_URL", "DEADLINE is not a setting"):
+        assert f"GATEWAY_{name}" in told
+    assert "hunter2" not in told
+    assert "Traceback" not in told
+
+
+def test_production_refuses_what_only_suits_a_try(make_gateway: MakeGateway) -> None:
+    """Plain HTTP, no keys, several workers on SQLite."""
+    gateway = make_gateway(
+        GATEWAY_ENVIRONMENT="production", GATEWAY_WORKERS="2", GATEWAY_REDIS_URL="redis://127.0.0.1:1"
+    )
+
+    told = gateway.run("serve", expect=78).stderr
+
+    for word in ("GATEWAY_BASE_URL must be https", "GATEWAY_KEYS_FILE", "SQLite serves one worker"):
+        assert word in told
+
+
+@pytest.mark.integration
+def test_two_workers_count_together_and_stop_when_told(make_gateway: MakeGateway, redis_url: str) -> None:
+    """`/metrics` shows the requests of both processes; SIGTERM ends them, and the exit status is 0."""
+    gateway = make_gateway(GATEWAY_WORKERS="2", GATEWAY_REDIS_URL=redis_url)
+    gateway.start()
+    for _ in range(40):
+        assert requests.get(f"{gateway.url}/livez", timeout=5).json() == {"status": "alive"}
+
+    counts = [line for line in gateway.metrics().splitlines() if 'route="/livez"' in line and "requests_total" in line]
+
+    assert sum(float(line.rpartition(" ")[2]) for line in counts) == 40
+    assert requests.get(f"{gateway.url}/readyz", timeout=5).json()["checks"] == {"cache": "ok", "database": "ok"}
+    assert gateway.stop() == 0
+
+
+@pytest.mark.integration
+def test_readiness_names_the_dependency_that_is_away(make_gateway: MakeGateway) -> None:
+    """The process lives; it is not ready, and says why without a word about patients."""
+    gateway = make_gateway(GATEWAY_REDIS_URL="redis://127.0.0.1:1")
+    gateway.start(ready=False)
+
+    answer = requests.get(f"{gateway.url}/readyz", timeout=5)
+
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == {"cache": "unavailable", "database": "ok"}
+    assert requests.get(f"{gateway.url}/livez", timeout=5).status_code == 200
