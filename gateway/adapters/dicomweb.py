@@ -28,7 +28,7 @@ from gateway.adapters.qido import (
     patient_parameters,
 )
 from gateway.adapters.row_check import Verdict, can_be_sent, issuers_of, judge_row
-from gateway.imaging.dicom_json import Row
+from gateway.imaging.dicom_json import Row, token
 from gateway.imaging.from_dicom import UnreadableStudy, patient_of, read_series, read_study, with_series
 from gateway.imaging.study import Series, SourceStudy
 from gateway.model import Facility, LocalPatientID, SourceRecord, StudyUID
@@ -122,6 +122,9 @@ class _Asked:
         self.studies: dict[StudyUID, SourceStudy] = {}
         self.counts = _Counts()
         self.lacks_series = False
+        self.lacks_studies = False
+        """True where the patient's series tell of a study that the list of studies does not hold."""
+        self._listed: set[str] = set()
 
     def listings(self) -> list[Listing]:
         """What is asked first, side by side."""
@@ -133,6 +136,7 @@ class _Asked:
         patients = [patient_of(row) for row in rows]
         issuers = issuers_of(self._facility, [patient.issuer for patient in patients])
         for row, patient in zip(rows, patients, strict=True):
+            self._listed.add(token(row, STUDY_UID) or "")
             verdict = judge_row(patient, self._record, issuers)
             self.counts.count(verdict)
             if verdict == "accepted":
@@ -208,6 +212,8 @@ class _Asked:
             return
         if uid in self.studies:
             self._series.setdefault(uid, {}).setdefault(series.uid, series)
+        elif patient.patient_id is not None and uid not in self._listed:
+            self.lacks_studies = True
 
 
 def _reply(facility: Facility, asked: Sequence[_Asked], *, unasked: int) -> FacilityReply:
@@ -219,7 +225,7 @@ def _reply(facility: Facility, asked: Sequence[_Asked], *, unasked: int) -> Faci
     answered = not understood or None in failures or any(one.studies for one in understood)
     contradicted = sum(one.counts.contradicted for one in understood)
     unreadable = sum(one.counts.unreadable for one in understood)
-    lacking = any(one.lacks_series or not one.studies_listing.complete for one in understood)
+    lacking = any(one.lacks_series or one.lacks_studies or not one.studies_listing.complete for one in understood)
     return FacilityReply(
         facility=facility,
         status="answered" if answered else next(status for status in _WORST_FIRST if status in failed),

@@ -213,7 +213,8 @@ class _Pages:
 
     Archives ignore `limit`, ignore `offset`, or cut an answer off at a cap of their own, without a word. So a page that
     is full is followed by the next ones; a page that is not, and yet longer than any this archive is known to give in
-    full, is followed by one more to see; and a page that brings nothing new is the last.
+    full, is followed by one more to see; and a page that brings nothing new is the last. (What an archive cuts off and
+    then denies at any offset, as Orthanc's `LimitFindResults` does, can't be seen here.)
     """
 
     def __init__(self, uid_tag: str, manners: Manners, most_rows: int) -> None:

@@ -246,6 +246,23 @@ class TestManners:
         assert "/studies/2.25.2/series" in exchanges.urls[-1]
         assert [len(study.series or ()) for study in reply.studies] == [2, 4]
 
+    def test_a_study_that_only_its_series_tell_of_is_missed(self) -> None:
+        """The list of studies was cut off somewhere: the facility is named incomplete."""
+        archive = an_archive()
+        archive.series.append(a_series_row("2.25.1000", "2.25.9"))
+        good = of_archive(archive)
+        row = a_series_row("2.25.5555", "2.25.5556", patient_id="N-1")
+
+        def answer(exchange: HTTPExchange) -> HTTPResult:
+            result = good.answer(exchange)
+            if "/series" not in exchange.url:
+                return result
+            return HTTPResult(status=200, body=json.dumps([*json.loads(result.body), row]).encode())
+
+        reply = Exchanges(answer).hold(DICOMwebAdapter().converse(a_target(), QUESTION))
+
+        assert (len(reply.studies), reply.incomplete) == (1, True)
+
     def test_counts_that_never_come_true_are_not_chased_again(self) -> None:
         """Some archives count series that they don't show: that costs one more question once."""
         adapter = DICOMwebAdapter()
