@@ -36,7 +36,9 @@ def root() -> None:
 def main() -> None:
     """Run one command. Exits 0, 1 (refused or failed), 2 (usage) or 78 (settings); reasons go to standard error."""
     try:
-        root(standalone_mode=False)
+        ended = root(standalone_mode=False)
+        if isinstance(ended, int):  # what `ctx.exit(n)` was given
+            sys.exit(ended)
     except ConfigurationError as exc:
         _say("settings", exc.problems)
         sys.exit(78)
