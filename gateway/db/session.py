@@ -22,7 +22,8 @@ _WAL_PAUSE_S = 0.05
 def open_database(url: str, *, threads: int = 16) -> Engine:
     """An engine for `url`, one connection a thread at most. Connects to nothing yet.
 
-    SQLite commits are durable (`synchronous=FULL`), readers never wait (WAL), writers wait for one another.
+    SQLite commits are durable (`synchronous=FULL`), readers never wait (WAL), writers wait for one another. PostgreSQL
+    ends a statement that takes longer than five seconds: a table that is locked must not hang the gateway.
     """
     try:
         parsed = make_url(url)
@@ -43,16 +44,30 @@ def open_database(url: str, *, threads: int = 16) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if backend == "postgresql":
-        return create_engine(
+        engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_size=threads + 4,
             max_overflow=4,
             pool_timeout=POOL_TIMEOUT_S,
             pool_pre_ping=False,
             # PgBouncer in transaction mode can't keep server-side prepared statements or start-up options.
-            connect_args={"prepare_threshold": None, "connect_timeout": 3},
+            connect_args={
+                "prepare_threshold": None,
+                "connect_timeout": 3,
+                "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
+            },
         )
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     raise ConfigurationError([f"GATEWAY_DATABASE_URL: {backend} is not supported; use sqlite or postgresql"])
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    # Behind PgBouncer this reaches the server connection that happens to serve it, and stays there; sooner or later
+    # that is each of them. `ALTER ROLE … SET statement_timeout` makes it all of them at once.
+    connection.autocommit = True
+    connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}")
+    connection.autocommit = False
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
