@@ -75,6 +75,10 @@ class LittleServer:
         """Write the answer; True where the connection may be used again."""
         raise NotImplementedError
 
+    def wrap(self, connection: socket.socket) -> socket.socket:
+        """The connection that is spoken over: another one where a subclass speaks TLS."""
+        return connection
+
     def _accept(self) -> None:
         while not self.stopping.is_set():
             try:
@@ -89,8 +93,13 @@ class LittleServer:
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, plain: socket.socket) -> None:
+        connection = plain
         try:
+            connection = self.wrap(plain)
+            with self._lock:
+                self._open.discard(plain)
+                self._open.add(connection)
             with connection.makefile("rb") as reader:
                 while not self.stopping.is_set():
                     request = read_request(reader)
@@ -104,8 +113,9 @@ class LittleServer:
             return  # the peer went away, which is its right
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open -= {plain, connection}
             _close(connection)
+            _close(plain)
 
 
 def read_request(reader: object) -> Request | None:
