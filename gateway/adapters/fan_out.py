@@ -5,7 +5,10 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Protocol
+
+from prometheus_client import Counter, Histogram
 
 from gateway import log
 from gateway.adapters.base import FacilityAdapter, FacilityQuestion, FacilityReply, ReplyStatus, Target
@@ -106,14 +109,20 @@ def _reply_of(target: Target, outcome: Outcome | None) -> FacilityReply:
     return replace(outcome.reply, elapsed=outcome.elapsed)
 
 
+@lru_cache(maxsize=4096)
+def _counters(facility: str, status: str) -> tuple[Counter, Histogram]:
+    return FACILITY_REPLIES.labels(facility, status), FACILITY_SECONDS.labels(facility)
+
+
 def _tell(reply: FacilityReply) -> None:
     """The log and the metrics know how it went: counts, never what an answer said."""
     facility, seconds = reply.facility.id, reply.elapsed.total_seconds()
     status = "incomplete" if reply.incomplete and not reply.failed else reply.status
-    FACILITY_REPLIES.labels(facility, status).inc()
-    FACILITY_SECONDS.labels(facility).observe(seconds)
+    replies, took = _counters(facility, status)
+    replies.inc()
+    took.observe(seconds)
     kind = log.Event.FACILITY_FAILED if reply.failed else log.Event.FACILITY_ANSWERED
-    level = logging.WARNING if reply.failed else logging.INFO
+    level = logging.WARNING if reply.failed else logging.DEBUG  # the audit has every answer, the metrics their number
     log.event(
         kind, level=level, facility=facility, status=status, elapsed_ms=round(seconds * 1000), count=len(reply.studies)
     )
