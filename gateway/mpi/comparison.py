@@ -12,7 +12,9 @@ from rapidfuzz.distance import DamerauLevenshtein, JaroWinkler
 
 from gateway.mpi.match_record import MatchRecord
 
-Field = Literal["given", "family", "middle", "birth_date", "sex", "phone", "email", "address", "place", "national"]
+Field = Literal[
+    "given", "family", "middle", "birth_date", "sex", "phone", "email", "address", "unit", "place", "national"
+]
 LevelOf = Callable[[MatchRecord, MatchRecord], int]
 
 MISSING = 0
@@ -21,7 +23,7 @@ SIMILAR = 0.85
 STREET = 0.9
 
 GIVEN = ("missing", "same", "swapped", "nickname", "other_name", "initial", "close", "similar", "different")
-FAMILY = ("missing", "same", "other_name", "close", "similar", "different")
+FAMILY = ("missing", "same", "other_name", "close", "similar", "as_given_name", "different")
 MIDDLE = ("missing", "same", "initial", "different")
 BIRTH_DATE = (
     *("missing", "same_first_of_year", "same", "swapped", "typo", "as_far_as_known"),
@@ -30,8 +32,9 @@ BIRTH_DATE = (
 SEX = ("missing", "same", "different")
 PHONE = ("missing", "same", "different")
 EMAIL = ("missing", "same", "different")
-ADDRESS = ("missing", "home", "door", "similar", "street", "different")
-PLACE = ("missing", "postcode", "city", "similar", "different")
+ADDRESS = ("missing", "home", "door", "similar", "street", "number", "different")
+UNIT = ("missing", "same", "similar", "different")
+PLACE = ("missing", "postcode_and_city", "postcode", "city", "similar", "different")
 NATIONAL = ("missing", "same", "typo", "different")
 
 LEVELS: Mapping[Field, tuple[str, ...]] = {
@@ -43,6 +46,7 @@ LEVELS: Mapping[Field, tuple[str, ...]] = {
     "phone": PHONE,
     "email": EMAIL,
     "address": ADDRESS,
+    "unit": UNIT,
     "place": PLACE,
     "national": NATIONAL,
 }
@@ -50,18 +54,17 @@ LEVELS: Mapping[Field, tuple[str, ...]] = {
 _likeness = JaroWinkler.normalized_similarity
 
 
-def similarity(one: str, other: str) -> float:
-    """Jaro-Winkler similarity, prefix weight 0.1 where it is above 0.7, as DuckDB computes it."""
-    return _likeness(one, other)
-
-
 def _meet(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
     return any(one in others for one in some)
 
 
 def swapped(a: MatchRecord, b: MatchRecord) -> bool:
-    """Whether given and family name are each other's."""
-    return a.given == b.family != "" and a.family == b.given != "" and a.given != a.family
+    """Whether given and family name are each other's, one of them letter by letter and the other alike."""
+    if a.given == b.family != "":
+        return bool(a.family and b.given) and a.given != b.given and _likeness(a.family, b.given) >= SIMILAR
+    if a.family == b.given != "":
+        return bool(a.given and b.family) and a.given != b.given and _likeness(a.given, b.family) >= SIMILAR
+    return False
 
 
 def given_level(a: MatchRecord, b: MatchRecord) -> int:
@@ -94,13 +97,15 @@ def family_level(a: MatchRecord, b: MatchRecord) -> int:
     if _meet(a.families, b.families):
         return 2
     alike = _likeness(one, other)
-    return 3 if alike >= CLOSE else 4 if alike >= SIMILAR else 5
+    if alike >= SIMILAR:
+        return 3 if alike >= CLOSE else 4
+    return 5 if one == b.given or other == a.given else 6
 
 
 def middle_level(a: MatchRecord, b: MatchRecord) -> int:
-    """Which of MIDDLE holds."""
+    """Which of MIDDLE holds; nothing is said where it is the other's first given name, told in another order."""
     one, other = a.middle, b.middle
-    if not one or not other:
+    if not one or not other or one == b.given or other == a.given:
         return 0
     if one == other:
         return 1
@@ -125,7 +130,7 @@ def _whole_dates(one: str, other: str) -> int:
     month, day = one[4:6], one[6:]
     if year and month == other[6:] and day == other[4:6]:
         return 3
-    if DamerauLevenshtein.distance(one, other, score_cutoff=1) <= 1:
+    if _typo(one, other):
         return 4
     if year + (month == other[4:6]) + (day == other[6:]) == 2:
         return 6
@@ -161,34 +166,45 @@ def address_level(a: MatchRecord, b: MatchRecord) -> int:
         return 1
     if _meet(a.doors, b.doors):
         return 2
-    alike = _likeness(a.street, b.street)
-    if alike >= STREET and a.number == b.number != "":
-        return 3
-    return 4 if alike >= STREET else 5
+    numbered = a.number == b.number != ""
+    if _likeness(a.street, b.street) >= STREET:
+        return 3 if numbered else 4
+    return 5 if numbered else 6
+
+
+def unit_level(a: MatchRecord, b: MatchRecord) -> int:
+    """Which of UNIT holds: in a house of two hundred flats the house says little."""
+    one, other = a.unit, b.unit
+    if not one or not other:
+        return 0
+    if one == other:
+        return 1
+    return 2 if _likeness(one, other) >= STREET else 3
 
 
 def place_level(a: MatchRecord, b: MatchRecord) -> int:
     """Which of PLACE holds; two records of one home are in one place, which isn't said twice."""
     if _meet(a.homes, b.homes) or not (a.postcode or a.city) or not (b.postcode or b.city):
         return 0
+    alike = bool(a.city and b.city) and _likeness(a.city, b.city) >= STREET
     if a.postcode == b.postcode != "":
-        return 1
+        return 1 if alike else 2
     if a.city == b.city != "":
-        return 2
-    if _likeness(a.city, b.city) >= STREET or DamerauLevenshtein.distance(a.postcode, b.postcode, score_cutoff=1) <= 1:
         return 3
-    return 4
+    return 4 if alike or (a.postcode and b.postcode and _typo(a.postcode, b.postcode)) else 5
+
+
+def _typo(one: str, other: str) -> bool:
+    return DamerauLevenshtein.distance(one, other, score_cutoff=1) <= 1
 
 
 def national_level(a: MatchRecord, b: MatchRecord) -> int:
-    """Which of NATIONAL holds, of the identifiers that name one person; any other shared identifier counts as `same`."""
+    """Which of NATIONAL holds, of identifiers that name one person; any other identifier shared is `same` too."""
     if _meet(a.national, b.national) or _meet(a.identifiers, b.identifiers):
         return 1
     if not _meet(a.national_systems, b.national_systems):
         return 0
-    if DamerauLevenshtein.distance(a.national[0], b.national[0], score_cutoff=1) <= 1:
-        return 2
-    return 3
+    return 2 if _typo(a.national[0], b.national[0]) else 3
 
 
 LEVEL_OF: Mapping[Field, LevelOf] = {
@@ -200,6 +216,7 @@ LEVEL_OF: Mapping[Field, LevelOf] = {
     "phone": phone_level,
     "email": email_level,
     "address": address_level,
+    "unit": unit_level,
     "place": place_level,
     "national": national_level,
 }

@@ -44,6 +44,8 @@ class MatchRecord(NamedTuple):
     number: str = ""
     """House number of the current address."""
     street: str = ""
+    unit: str = ""
+    """Flat, building or second line of the current address."""
     postcode: str = ""
     city: str = ""
     homes: tuple[str, ...] = ()

@@ -49,6 +49,7 @@ def normalise(patient: Mapping[str, Any], *, today: date, strong_systems: frozen
         emails=read_emails(telecom),
         number=current.number if current else "",
         street=current.street if current else "",
+        unit=current.unit if current else "",
         postcode=current.postcode if current else "",
         city=current.city if current else "",
         homes=tuple(f"{home.door} {home.postcode}" for home in homes if home.door and home.postcode),

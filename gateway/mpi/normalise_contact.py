@@ -7,16 +7,22 @@ from typing import Any
 
 from gateway.mpi.normalise_name import words
 
+
+def _each(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _MOST = 20
 _PHONE_DIGITS = 9
 _LEAST_PHONE_DIGITS = 7
 _JUNK_PHONES = frozenset(("123456789", "234567890", "1234567", "12345678", "987654321", "876543210"))
-_JUNK_LOCAL_PARTS = frozenset(
+_JUNK_LOCAL_PARTS = _each(
     "noemail none no na nomail noreply donotreply unknown unk test refused declined noone nobody null email mail "
-    "patient info notgiven notprovided".split()
+    "patient info notgiven notprovided"
 )
+_ADDRESS_PREFERENCE = {"temp": 1, "work": 1, "billing": 1, "old": 2}
 _EMAIL = re.compile(r"([^@\s]{1,64})@([^@\s]{1,190}\.[^@\s.]{2,})")
-_UNIT = frozenset("apt apartment unit flat suite ste room rm floor fl lot bldg building no nr wohnung whg".split())
+_UNIT = _each("apt apartment unit flat suite ste room rm floor fl lot bldg building no nr wohnung whg")
 _STREET_WORDS = {
     "street": "st", "str": "st", "strasse": "st", "straße": "st", "avenue": "av", "ave": "av", "road": "rd",
     "drive": "dr", "lane": "ln", "court": "ct", "crt": "ct", "place": "pl", "boulevard": "blvd", "bvd": "blvd",
@@ -24,8 +30,8 @@ _STREET_WORDS = {
     "crescent": "cres", "cr": "cres", "cresc": "cres", "square": "sq", "parkway": "pkwy", "close": "cl",
     "trail": "trl", "saint": "st", "north": "n", "south": "s", "east": "e", "west": "w",
 }  # fmt: skip
-_NO_ADDRESS = frozenset(
-    "unknown homeless none nofixedabode nofixedaddress generaldelivery undomiciled transient notknown test na".split()
+_NO_ADDRESS = _each(
+    "unknown homeless none nofixedabode nofixedaddress generaldelivery undomiciled transient notknown test na"
 )
 
 
@@ -35,6 +41,7 @@ class Home:
 
     number: str = ""
     street: str = ""
+    unit: str = ""
     postcode: str = ""
     city: str = ""
 
@@ -63,7 +70,7 @@ def read_emails(telecom: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{local}@{domain}" for local, domain in split if local not in _JUNK_LOCAL_PARTS))
 
 
-def _values(telecom: Sequence[Mapping[str, Any]], systems: Iterable[str]) -> list[str]:
+def _values(telecom: Sequence[Mapping[str, Any]], systems: Iterable[Any]) -> list[str]:
     return [
         str(one["value"])[:200].strip()
         for one in telecom[:_MOST]
@@ -73,7 +80,9 @@ def _values(telecom: Sequence[Mapping[str, Any]], systems: Iterable[str]) -> lis
 
 def read_homes(addresses: Sequence[Mapping[str, Any]]) -> tuple[Home, ...]:
     """The addresses that say where somebody lives, the current home first, each once."""
-    ordered = sorted(addresses[:_MOST], key=lambda one: (one.get("use") == "old", one.get("use") in ("work", "billing")))
+    ordered = sorted(
+        addresses[:_MOST], key=lambda one: (one.get("use") == "old", one.get("use") in ("work", "billing"))
+    )
     homes = (_home(one) for one in ordered)
     return tuple(dict.fromkeys(home for home in homes if home != Home()))
 
@@ -82,34 +91,37 @@ def _home(address: Mapping[str, Any]) -> Home:
     lines = [one for one in address.get("line") or () if one]
     if not lines and not address.get("postalCode") and address.get("text"):
         lines = str(address["text"])[:200].split(",")[:1]
-    number, street = "", ""
+    number, street, unit, after = "", "", "", list[str]()
     for line in lines:
-        number, street = _street(words(line))
         if street:
-            break
+            after.extend(words(line))
+        else:
+            number, street, unit = _street(words(line))
     city = "".join(words(address.get("city") or ""))
     return Home(
         number=number,
         street=street,
+        unit=unit or " ".join(word for word in after if word not in _UNIT),
         postcode="" if _is_placeholder(code := "".join(words(address.get("postalCode") or ""))) else code,
         city="" if city in _NO_ADDRESS else city,
     )
 
 
-def _street(parts: Sequence[str]) -> tuple[str, str]:
-    if "".join(parts) in _NO_ADDRESS:
-        return "", ""
+def _street(parts: Sequence[str]) -> tuple[str, str, str]:
+    """House number, street and unit of one line."""
+    if not parts or "".join(parts) in _NO_ADDRESS:
+        return "", "", ""
     if parts[:2] == ("po", "box") or parts[:1] == ("pobox",):
-        return (parts[-1] if parts[-1][:1].isdigit() else ""), "pobox"
-    number, kept, unit = "", list[str](), False
+        return (parts[-1] if parts[-1][:1].isdigit() else ""), "pobox", ""
+    number, unit, kept, marked = "", "", list[str](), False
     for part in parts:
-        if unit or part in _UNIT:
-            unit = part in _UNIT
+        if marked or part in _UNIT:
+            unit, marked = (part if marked else unit), part in _UNIT
         elif part[0].isdigit() and not number:
             number = part
         elif not part.isdigit():
             kept.append(_STREET_WORDS.get(part, part))
-    return number, " ".join(kept)
+    return number, " ".join(kept), unit
 
 
 def _is_placeholder(code: str) -> bool:

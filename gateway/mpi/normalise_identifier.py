@@ -14,7 +14,9 @@ NATIONAL_SYSTEMS = frozenset((*_SSN, *_MEDICARE, *_NHS, *_IHI))
 _PERSON_TYPES = frozenset(("SS", "NI", "NNxxx"))
 """HL7 v2 table 0203: social security number, national unique individual identifier, national person identifier."""
 _NOT_KEPT = re.compile(r"[^0-9A-Z]")
-_WORDS = frozenset("UNKNOWN UNK NONE NA NULL TEST REFUSED PENDING TEMP NOTKNOWN DECLINED XXX".split())
+_WORDS = frozenset(
+    ("UNKNOWN", "UNK", "NONE", "NA", "NULL", "TEST", "REFUSED", "PENDING", "TEMP", "NOTKNOWN", "DECLINED", "XXX")
+)
 _NEVER_ISSUED = frozenset(("123456789", "987654321", "078051120", "219099999", "457555462", "1234567890", "0123456789"))
 
 

@@ -9,22 +9,30 @@ from typing import Any
 
 from anyascii import anyascii
 
+
+def _each(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _MOST_NAMES = 20
 _MOST_LETTERS = 120
 _BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")
 _SILENT = re.compile(r"['’ʼ`´.]")
-_TITLES = frozenset("dr mr mrs ms miss mx prof professor rev sir dame lady lord hon md phd rn esq".split())
+_TITLES = _each("dr mr mrs ms miss mx prof professor rev sir dame lady lord hon md phd rn esq")
 _SUFFIXES = {"sr": "1", "senior": "1", "jr": "2", "junior": "2", "jnr": "2", "ii": "2", "2nd": "2"}
 _SUFFIXES |= {"iii": "3", "3rd": "3", "iv": "4", "4th": "4"}
-_PARTICLES = frozenset("van von der den de del della di da do dos du la le los las el al bin ibn ben st san santa ter te ten zu zum zur af av abu".split())  # fmt: skip
-_NOT_NAMES = frozenset(
-    "unknown unk unbekannt unnamed noname anonymous anon none null nil na nn xx xxx xxxx test tester testing testpatient "
-    "patient dummy zztest zzztest deleted duplicate temp temporary notknown notgiven refused nfn nln nmn lnu fnu".split()
+_PARTICLES = _each(
+    "van von der den de del della di da do dos du la le los las el al bin ibn ben st san santa ter te ten zu zum "
+    "zur af av abu"
 )
-_CHILD = frozenset("baby babyboy babygirl boy girl bb bg infant newborn neonate twin triplet male female child".split())
-_CHILD_ONLY = frozenset("baby babyboy babygirl infant newborn neonate bb bg".split())
+_NOT_NAMES = _each(
+    "unknown unk unbekannt unnamed noname anonymous anon none null nil na nn xx xxx xxxx test tester testing "
+    "testpatient patient dummy zztest zzztest deleted duplicate temp temporary notknown notgiven refused nfn nln "
+    "nmn lnu fnu"
+)
+_CHILD = _each("baby babyboy babygirl boy girl bb bg infant newborn neonate twin triplet male female child")
+_CHILD_ONLY = _each("baby babyboy babygirl infant newborn neonate bb bg")
 _ORDERS = {"a": 1, "b": 2, "c": 3, "d": 4, "1": 1, "2": 2, "3": 3, "4": 4, "one": 1, "two": 2, "three": 3}
-_HISTORY = frozenset(("old", "maiden"))
 _NEVER = frozenset(("temp", "anonymous"))
 _PREFERENCE = {"official": 0, "usual": 1, None: 2, "nickname": 4, "old": 5, "maiden": 6}
 
