@@ -37,17 +37,17 @@ ANSWERS: list[tuple[BaseException, int, str, dict[str, str]]] = [
     (UnsupportedMediaType("why"), 415, "not-supported", {}),
     (MethodNotAllowed(["GET", "POST"]), 405, "not-supported", {"Allow": "GET, POST"}),
     (ExpiredCursor(), 410, "not-found", {}),
-    (NotAuthenticated("why", presented=False), 401, "login", {"WWW-Authenticate": 'Bearer realm="imaging exchange"'}),
-    (NotAuthenticated("why"), 401, "login", {"WWW-Authenticate": 'Bearer realm="imaging exchange", error="invalid_token"'}),
+    (NotAuthenticated("why", presented=False), 401, "login", {"WWW-Authenticate": BEARER}),
+    (NotAuthenticated("why"), 401, "login", {"WWW-Authenticate": f'{BEARER}, error="invalid_token"'}),
     (
         NotAuthenticated("why", expired=True),
         401,
         "expired",
-        {"WWW-Authenticate": 'Bearer realm="imaging exchange", error="invalid_token"'},
+        {"WWW-Authenticate": f'{BEARER}, error="invalid_token"'},
     ),
     (AccessRefused("why"), 403, "forbidden", {}),
     (PurposeNotAllowed("why"), 403, "forbidden", {}),
-    (ScopeMissing("why"), 403, "forbidden", {"WWW-Authenticate": 'Bearer realm="imaging exchange", error="insufficient_scope"'}),
+    (ScopeMissing("why"), 403, "forbidden", {"WWW-Authenticate": f'{BEARER}, error="insufficient_scope"'}),
     (NotFound(), 404, "not-found", {}),
     (LoadRefused(["why"]), 422, "business-rule", {}),
     (DeadlinePassed("why"), 503, "timeout", {"Retry-After": "1"}),
@@ -59,6 +59,8 @@ ANSWERS: list[tuple[BaseException, int, str, dict[str, str]]] = [
     (GatewayError("why"), 500, "exception", {}),
     (KeyError("Jane Doe"), 500, "exception", {}),
 ]
+
+BEARER = 'Bearer realm="imaging exchange"'
 
 
 @pytest.mark.parametrize(("exc", "status", "issue", "headers"), ANSWERS, ids=lambda value: type(value).__name__)
