@@ -29,6 +29,8 @@ from gateway.errors import (
 )
 from gateway.fhir.operation_outcome import answer_for, gap_outcome, outcome, status_of
 
+BEARER = 'Bearer realm="imaging exchange"'
+
 ANSWERS: list[tuple[BaseException, int, str, dict[str, str]]] = [
     (InvalidQuery("why"), 400, "invalid", {}),
     (UnsupportedParameter("why"), 400, "not-supported", {}),
