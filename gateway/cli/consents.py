@@ -13,17 +13,20 @@ from gateway.audit.record import AuditRecord
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
-from gateway.consent.decide import PURPOSE_WORDS
+from gateway.consent.belonging import Identity
 from gateway.consent.fhir_consent import from_consent, patients_of
 from gateway.consent.fhir_reference import FacilityNames, facility_names
 from gateway.consent.fhir_structure import require_structure
 from gateway.consent.period import FOREVER
 from gateway.consent.policy import Provision
 from gateway.consent.store import Filed, Filing, StoredConsents, StoredVersion
+from gateway.consent.words import PURPOSE_WORDS
 from gateway.errors import LoadRefused
 from gateway.model import PatientID
+from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
+from gateway.mpi.sealed import identifier_key
 
 _LINES_A_TRANSACTION = 100
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -97,16 +100,19 @@ class _Desk:
             raise LoadRefused([line.reason or ""])
         consent = from_consent(line.value, self._names)
         require_structure(line.value)
-        return Filing(patient=self._patient(line.value), consent=consent, resource=line.value)
+        patient, key = self._patient(line.value)
+        return Filing(patient=patient, consent=consent, resource=line.value, identifier_key=key)
 
-    def _patient(self, resource: Mapping[str, Any]) -> PatientID:
-        found = [self._index.resolve(ref) for ref in patients_of(resource, self._base)]
+    def _patient(self, resource: Mapping[str, Any]) -> tuple[PatientID, bytes | None]:
+        refs = patients_of(resource, self._base)
+        found = [self._index.resolve(ref) for ref in refs]
         persons = {patient.id for patient in found if patient is not None}
         if None in found:
             raise LoadRefused(["patient not known"])
         if len(persons) > 1:
             raise LoadRefused(["Consent.patient: its reference and its identifier mean two persons"])
-        return persons.pop()
+        keys = [identifier_key(self._operator.keys, ref.identifier) for ref in refs if ref.identifier is not None]
+        return persons.pop(), keys[0] if keys else None
 
     def _record(self, filing: Filing, filed: Filed) -> AuditRecord:
         reference = f"Consent/{filing.consent.id}/_history/{filed.version}"
@@ -116,7 +122,8 @@ class _Desk:
 
 def open_consents(operator: Operator) -> StoredConsents:
     """The consents on file, as `serve` sees them."""
-    return StoredConsents(operator.engine, operator.keys, operator.settings.consent_policy, RETIRED_INTO)
+    identity = Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED)
+    return StoredConsents(operator.engine, operator.keys, operator.settings.consent_policy, identity)
 
 
 def _counts(report: LoadReport) -> list[tuple[str, str]]:

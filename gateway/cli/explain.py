@@ -10,8 +10,9 @@ from gateway.auth.clients import Client
 from gateway.cli.consents import open_consents
 from gateway.cli.context import Operator, print_json
 from gateway.cli.patient_argument import patient_ref
-from gateway.consent.decide import PURPOSE_WORDS, decide_query
+from gateway.consent.decide import decide_query
 from gateway.consent.policy import Decision
+from gateway.consent.words import PURPOSE_WORDS
 from gateway.errors import LoadRefused
 from gateway.model import ClientID, Facility, Requester
 from gateway.mpi.resolve import PatientIndex

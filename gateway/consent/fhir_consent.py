@@ -1,40 +1,51 @@
-"""A FHIR R4 Consent as a rule that can be decided by, or every reason why it can't be. Pure.
+"""A FHIR R4 or R5 Consent as a rule that can be decided by, or every reason why it can't be. Pure.
 
-IHE PCF Basic plus `data.meaning = authoredby`. What this reads is a closed list: an element that could change what the
-patient means and is not evaluated here is refused by its path, never passed over (FHIR R4 §modifierExtension, §1.2 of
-IHE PCF's profiles). Elements that change nothing (performer, organization, source, text) may be there or not.
+R4 as IHE PCF profiles it: one provision whose type is stated, nested ones with a type of their own. R5 as the standard
+reads it: `decision`, and provisions that are exceptions from it. Elements that change nothing (performer, organization,
+source, text) may be there or not; `fhir_rule.py` has what a provision may say.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from gateway.consent.fhir_reference import FacilityNames, facility_in, names_in, patients_in, type_of
-from gateway.consent.period import moment_of
+from gateway.consent.fhir_reference import FacilityNames, patients_in
+from gateway.consent.fhir_rule import RULE, Known, RuleReader
+from gateway.consent.fhir_walk import Walk, codings_of
 from gateway.consent.policy import POLICY_URL, Provision, ProvisionType
 from gateway.errors import LoadRefused
-from gateway.model import FacilityID, ImplicitPolicy, Moment, PatientRef
-from gateway.purposes import KNOWN, SYSTEM, URN
+from gateway.model import FacilityID, ImplicitPolicy, PatientRef
 
 STATUSES = ("draft", "proposed", "active", "rejected", "inactive", "entered-in-error")
+"""Of R4."""
+STATUSES_R5 = ("draft", "active", "inactive", "not-done", "entered-in-error")
+"""Of R5, without `unknown`: whether such a Consent is in force can't be evaluated."""
+ENDED = frozenset((*STATUSES, *STATUSES_R5)) - {"active"}
+"""With one of these a Consent is not in force, whatever else it says."""
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
-_ROLE = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 _OPTED_OUT = frozenset(("OPTOUT", "OPTOUTE"))
 _POLICY_OF: Mapping[str, ImplicitPolicy] = {url: policy for policy, url in POLICY_URL.items()}
+_OPPOSITE: Mapping[ProvisionType, ProvisionType] = {"permit": "deny", "deny": "permit"}
 
-_CONSENT = frozenset(
+_BOTH = ("resourceType", "id", "meta", "language", "text", "contained", "identifier", "status", "category", "provision")
+_R4 = frozenset(
     (
-        *("resourceType", "id", "meta", "language", "text", "contained", "identifier", "status", "scope", "category"),
-        *("patient", "dateTime", "performer", "organization", "sourceAttachment", "sourceReference", "policy"),
-        *("policyRule", "provision"),
+        *_BOTH,
+        *("scope", "patient", "dateTime", "performer", "organization", "sourceAttachment", "sourceReference", "policy"),
+        "policyRule",
     )
 )
-_RULE = frozenset(("type", "period", "purpose", "actor", "data"))
-_ACTORS = frozenset(("Organization", "Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Device"))
+_R5 = frozenset(
+    (
+        *_BOTH,
+        *("subject", "date", "period", "grantor", "grantee", "manager", "controller", "sourceAttachment"),
+        *("sourceReference", "regulatoryBasis", "policyBasis", "policyText", "decision"),
+    )
+)
+_ONLY_R4 = frozenset(("scope", "patient", "dateTime", "performer", "organization", "policy", "policyRule"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,211 +59,130 @@ class ReadConsent:
     bases: tuple[ImplicitPolicy, ...]
     facilities: Mapping[str, FacilityID]
     """The names of facilities it used and what they meant: with these it reads the same for ever."""
+    known: Known = field(default_factory=dict)
+    """The names of groups and studies it used, likewise."""
 
 
-def from_consent(resource: Mapping[str, Any], names: FacilityNames) -> ReadConsent:
-    """The Consent as a rule. Raises LoadRefused that lists the path of every element that stands in the way."""
-    reader = _Reader(names)
-    consent = reader.consent(resource)
-    if reader.problems:
-        raise LoadRefused(reader.problems)
-    return consent
+def is_r5(resource: Mapping[str, Any]) -> bool:
+    """Whether it is written as FHIR R5 has it. One that mixes both is read as R4, and refused."""
+    return bool(resource.keys() & {"subject", "decision"}) and not resource.keys() & _ONLY_R4
+
+
+def from_consent(resource: Mapping[str, Any], names: FacilityNames, known: Known | None = None) -> ReadConsent:
+    """The Consent as a rule. Raises LoadRefused that lists the path of every element that stands in the way.
+
+    `known` are the groups and studies of the exchange that it names; one that is not among them is refused.
+    """
+    walk = Walk()
+    reader = RuleReader(walk, names, known or {}, resource.get("contained"))
+    if resource.get("resourceType") != "Consent":
+        walk.refuse("resourceType", "expected Consent")
+    walk.refuse_modifiers(resource, "Consent")
+    id_ = _id(resource, walk)
+    active = resource.get("status") == "active"
+    root, bases = _read_r5(resource, reader, walk) if is_r5(resource) else _read_r4(resource, reader, walk)
+    if walk.problems:
+        raise LoadRefused(walk.problems)
+    return ReadConsent(id=id_, active=active, root=root, bases=bases, facilities=reader.used, known=reader.known_used)
 
 
 def patients_of(resource: Mapping[str, Any], fhir_base: str = "") -> tuple[PatientRef, ...]:
     """Each way in which the Consent names its patient; all of them must mean one person. Raises LoadRefused."""
-    patient = resource.get("patient")
+    element = "subject" if is_r5(resource) else "patient"
+    patient = resource.get(element)
     found = patients_in(patient, fhir_base) if isinstance(patient, dict) else ()
     if not found:
-        raise LoadRefused(["Consent.patient: expected Patient/{id}, or an identifier with its system"])
+        raise LoadRefused([f"Consent.{element}: expected Patient/{{id}}, or an identifier with its system"])
     return found
 
 
-class _Reader:
-    """Walks one Consent, gathering what is wrong, so that all of it is told at once."""
-
-    def __init__(self, names: FacilityNames) -> None:
-        self._names = names
-        self._used: dict[str, FacilityID] = {}
-        self.problems: list[str] = []
-
-    def consent(self, resource: Mapping[str, Any]) -> ReadConsent:
-        if resource.get("resourceType") != "Consent":
-            self._refuse("resourceType", "expected Consent")
-        self._refuse_modifiers(resource, "Consent")
-        self._only(resource, "Consent", _CONSENT, "FHIR R4 elements that IHE PCF uses")
-        status = resource.get("status")
-        if status not in STATUSES:
-            self._refuse("Consent.status", "expected one of " + ", ".join(STATUSES))
-        if "scope" in resource and (_SCOPE, "patient-privacy") not in _codings(resource["scope"]):
-            self._refuse("Consent.scope", "expected patient-privacy")
-        return ReadConsent(
-            id=self._id(resource),
-            active=status == "active",
-            root=self._root(resource, status == "active"),
-            bases=self._bases(resource),
-            facilities=self._used,
-        )
-
-    def _id(self, resource: Mapping[str, Any]) -> str:
-        value = resource.get("id")
-        if isinstance(value, str) and _ID.fullmatch(value):
-            return value
-        self._refuse("Consent.id", "expected a FHIR id (letters, digits, - and ., at most 64)")
-        return ""
-
-    def _bases(self, resource: Mapping[str, Any]) -> tuple[ImplicitPolicy, ...]:
-        policies = self._each(resource, "policy", "Consent") if "policy" in resource else []
-        uris = [policy.get("uri") for policy in policies]
-        bases = [_POLICY_OF[uri] for uri in uris if isinstance(uri, str) and uri in _POLICY_OF]
-        if any(system == _ACT_CODE and code in _OPTED_OUT for system, code in _codings(resource.get("policyRule"))):
-            bases.append("deny")
-        return tuple(bases)
-
-    def _root(self, resource: Mapping[str, Any], active: bool) -> Provision | None:
-        if "provision" not in resource and not active:
-            return None
-        node = resource.get("provision")
-        if not isinstance(node, dict):
-            self._refuse("Consent.provision", "expected the rule: type, and what it is about")
-            return None
-        return self._rule(node, "Consent.provision", root=True)
-
-    def _rule(self, node: Mapping[str, Any], path: str, *, root: bool) -> Provision:
-        known = _RULE | {"provision"} if root else _RULE
-        self._only(node, path, known, ", ".join(sorted(known)))
-        kind = node.get("type")
-        if kind not in ("permit", "deny"):
-            self._refuse(f"{path}.type", "expected permit or deny")
-        start, end = self._period(node, path)
-        denies = kind == "deny"
-        return Provision(
-            type=cast(ProvisionType, kind),
-            purposes=tuple(self._purpose(item, at) for item, at in self._items(node, "purpose", path)),
-            actors=tuple(
-                name for item, at in self._items(node, "actor", path) for name in self._actor(item, at, denies=denies)
-            ),
-            authored_by=self._authors(node, path) if "data" in node else None,
-            period_start=start,
-            period_end=end,
-            nested=tuple(self._rule(item, at, root=False) for item, at in self._items(node, "provision", path))
-            if root
-            else (),
-        )
-
-    def _period(self, node: Mapping[str, Any], path: str) -> tuple[datetime | None, datetime | None]:
-        if "period" not in node:
-            return None, None
-        path = f"{path}.period"
-        period = node["period"]
-        if not isinstance(period, dict) or not period.keys() & {"start", "end"}:
-            self._refuse(path, "expected start, end or both")
-            return None, None
-        self._only(period, path, frozenset(("start", "end")), "start and end")
-        moments = {name: _moment(period[name]) for name in ("start", "end") if name in period}
-        for name in (name for name, moment in moments.items() if moment is None):
-            self._refuse(f"{path}.{name}", "expected a FHIR dateTime (a time with its offset)")
-        start, end = moments.get("start"), moments.get("end")
-        if start and end and end.end <= start.start:
-            self._refuse(path, "the end lies before the start")
-        return start.start if start else None, end.end if end else None
-
-    def _purpose(self, coding: Mapping[str, Any], path: str) -> str:
-        code = coding.get("code")
-        if coding.get("system") not in (SYSTEM, URN):
-            self._refuse(f"{path}.system", f"expected {SYSTEM}")
-        elif not isinstance(code, str) or code not in KNOWN:
-            self._refuse(f"{path}.code", "unknown purpose of use")
-        return str(code)
-
-    def _actor(self, actor: Mapping[str, Any], path: str, *, denies: bool) -> tuple[str, ...]:
-        self._only(actor, path, frozenset(("role", "reference")), "role and reference")
-        if "role" in actor and (_ROLE, "IRCP") not in _codings(actor["role"]):
-            self._refuse(f"{path}.role", "expected IRCP, the recipient of the data (IHE PCF)")
-        reference = actor.get("reference")
-        names = names_in(reference) if isinstance(reference, dict) else ()
-        if not isinstance(reference, dict) or not names:
-            self._refuse(f"{path}.reference", "expected a reference or an identifier")
-            return ()
-        kind = type_of(reference)
-        if kind is not None and kind not in _ACTORS:
-            self._refuse(f"{path}.reference", "whom it means is not evaluated; expected " + ", ".join(sorted(_ACTORS)))
-        facility = self._facility(reference)
-        if facility is not None:
-            # Its bare names are left out, so that a user who is called like a facility is not taken for it.
-            return (f"Organization/{facility}", *(name for name in names if ":" in name))
-        if denies and any(name.startswith("Organization/") for name in names):
-            self._refuse(f"{path}.reference", "unknown facility: nobody would be denied")
-        return names
-
-    def _authors(self, node: Mapping[str, Any], path: str) -> tuple[FacilityID, ...]:
-        return tuple(
-            facility for item, at in self._items(node, "data", path) if (facility := self._author(item, at)) is not None
-        )
-
-    def _author(self, data: Mapping[str, Any], path: str) -> FacilityID | None:
-        self._only(data, path, frozenset(("meaning", "reference")), "meaning and reference")
-        if data.get("meaning") != "authoredby":
-            self._refuse(f"{path}.meaning", "not evaluated; expected authoredby")
-            return None
-        reference = data.get("reference")
-        facility = self._facility(reference) if isinstance(reference, dict) else None
-        if facility is None:
-            self._refuse(
-                f"{path}.reference", "unknown facility; expected Organization/{facility id} or an identifier of it"
-            )
-        return facility
-
-    def _facility(self, reference: Mapping[str, Any]) -> FacilityID | None:
-        facility = facility_in(reference, self._names)
-        if facility is not None:
-            self._used |= {name: facility for name in names_in(reference) if name in self._names}
-        return facility
-
-    def _items(self, node: Mapping[str, Any], name: str, path: str) -> Iterator[tuple[Mapping[str, Any], str]]:
-        """Each object of a repeating element, with its path. An absent element has none; an empty one is refused."""
-        if name in node:
-            for index, item in enumerate(self._each(node, name, path)):
-                yield item, f"{path}.{name}[{index}]"
-
-    def _each(self, node: Mapping[str, Any], name: str, path: str) -> list[Mapping[str, Any]]:
-        items = node[name]
-        if isinstance(items, list) and items and all(isinstance(item, dict) for item in items):
-            return items
-        # FHIR R4 §json: an array is never empty. Read as "any", an empty list would mean the most where it says least.
-        self._refuse(f"{path}.{name}", "expected a list that is not empty")
-        return []
-
-    def _only(self, node: Mapping[str, Any], path: str, known: frozenset[str], expected: str) -> None:
-        for name in node:
-            plain = name in known or name in ("id", "extension")
-            if not plain and not (name.startswith("_") and name[1:] in node) and name != "modifierExtension":
-                self._refuse(f"{path}.{name}", f"not evaluated; expected only {expected}")
-
-    def _refuse_modifiers(self, node: object, path: str) -> None:
-        """FHIR R4 §modifierExtension: a resource with one that isn't understood must not be processed."""
-        waiting = [(node, path)]
-        while waiting:
-            item, at = waiting.pop()
-            if isinstance(item, dict):
-                if "modifierExtension" in item:
-                    self._refuse(f"{at}.modifierExtension", "not evaluated")
-                waiting += [(value, f"{at}.{name}") for name, value in item.items()]
-            elif isinstance(item, list):
-                waiting += [(value, f"{at}[{index}]") for index, value in enumerate(item)]
-
-    def _refuse(self, path: str, reason: str) -> None:
-        self.problems.append(f"{path}: {reason}")
+def _id(resource: Mapping[str, Any], walk: Walk) -> str:
+    value = resource.get("id")
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    walk.refuse("Consent.id", "expected a FHIR id (letters, digits, - and ., at most 64)")
+    return ""
 
 
-def _moment(value: object) -> Moment | None:
-    return moment_of(value) if isinstance(value, str) else None
+def _read_r4(
+    resource: Mapping[str, Any], reader: RuleReader, walk: Walk
+) -> tuple[Provision | None, tuple[ImplicitPolicy, ...]]:
+    walk.only(resource, "Consent", _R4, "FHIR R4 elements that IHE PCF uses")
+    _require_status(resource, STATUSES, walk)
+    if "scope" in resource and (_SCOPE, "patient-privacy") not in codings_of(resource["scope"]):
+        walk.refuse("Consent.scope", "expected patient-privacy")
+    bases = _bases(resource, "policy", "uri", walk)
+    if any(system == _ACT_CODE and code in _OPTED_OUT for system, code in codings_of(resource.get("policyRule"))):
+        bases = (*bases, "deny")
+    node = resource.get("provision")
+    if node is None and "provision" not in resource and resource.get("status") != "active":
+        return None, bases
+    if not isinstance(node, dict):
+        walk.refuse("Consent.provision", "expected the rule: type, and what it is about")
+        return None, bases
+    return _rule_r4(node, "Consent.provision", reader, walk, is_root=True), bases
 
 
-def _codings(concept: object) -> set[tuple[str, str]]:
-    codings = concept.get("coding") if isinstance(concept, dict) else None
-    return {
-        (coding["system"], coding["code"])
-        for coding in (codings if isinstance(codings, list) else ())
-        if isinstance(coding, dict) and isinstance(coding.get("system"), str) and isinstance(coding.get("code"), str)
-    }
+def _rule_r4(node: Mapping[str, Any], path: str, reader: RuleReader, walk: Walk, *, is_root: bool = False) -> Provision:
+    known = RULE | {"type", "provision"} if is_root else RULE | {"type"}
+    walk.only(node, path, known, ", ".join(sorted(known)))
+    kind = node.get("type")
+    if kind not in ("permit", "deny"):
+        walk.refuse(f"{path}.type", "expected permit or deny")
+    inner = walk.items(node, "provision", path) if is_root else ()
+    return reader.rule(
+        node,
+        path,
+        "permit" if kind == "permit" else "deny",
+        tuple(_rule_r4(item, at, reader, walk) for item, at in inner),
+    )
+
+
+def _read_r5(
+    resource: Mapping[str, Any], reader: RuleReader, walk: Walk
+) -> tuple[Provision | None, tuple[ImplicitPolicy, ...]]:
+    """`decision` is the root, about everything; provisions are exceptions from it (FHIR R5 §consent notes)."""
+    walk.only(resource, "Consent", _R5, "FHIR R5 elements that IHE PCF's map to")
+    _require_status(resource, STATUSES_R5, walk)
+    bases = _bases(resource, "policyBasis", "url", walk)
+    decision = resource.get("decision")
+    if decision is None and "decision" not in resource and resource.get("status") != "active":
+        return None, bases
+    if decision not in ("permit", "deny"):
+        walk.refuse("Consent.decision", "expected permit or deny")
+        return None, bases
+    kind: ProvisionType = "permit" if decision == "permit" else "deny"
+    period = {"period": resource["period"]} if "period" in resource else {}
+    return reader.rule(
+        period, "Consent", kind, _exceptions(resource, "Consent", _OPPOSITE[kind], reader, walk, 2)
+    ), bases
+
+
+def _exceptions(
+    node: Mapping[str, Any], path: str, kind: ProvisionType, reader: RuleReader, walk: Walk, levels: int
+) -> tuple[Provision, ...]:
+    """Each one turns round what it is excepted from. As deep as R4's nested rules need, which is twice."""
+    known = RULE | {"provision"} if levels > 1 else RULE
+    rules = []
+    for item, at in walk.items(node, "provision", path):
+        walk.only(item, at, known, ", ".join(sorted(known)))
+        deeper = _exceptions(item, at, _OPPOSITE[kind], reader, walk, levels - 1) if levels > 1 else ()
+        rules.append(reader.rule(item, at, kind, deeper))
+    return tuple(rules)
+
+
+def _require_status(resource: Mapping[str, Any], statuses: tuple[str, ...], walk: Walk) -> None:
+    if resource.get("status") not in statuses:
+        walk.refuse("Consent.status", "expected one of " + ", ".join(statuses))
+
+
+def _bases(resource: Mapping[str, Any], element: str, attribute: str, walk: Walk) -> tuple[ImplicitPolicy, ...]:
+    """The implicit policies of IHE PCF that it builds on."""
+    stated = resource.get(element)
+    if element == "policyBasis":
+        uris = [stated.get(attribute)] if isinstance(stated, dict) else []
+    else:
+        uris = [
+            policy.get(attribute) for policy in (walk.each(resource, element, "Consent") if element in resource else ())
+        ]
+    return tuple(_POLICY_OF[uri] for uri in uris if isinstance(uri, str) and uri in _POLICY_OF)

@@ -1,8 +1,9 @@
-"""Is this JSON a FHIR R4 Consent in its structure? Asked once, when it is filed. Pure."""
+"""Is this JSON a FHIR R4 or R5 Consent in its structure? Asked once, when it is filed. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.consent.fhir_consent import is_r5
 from gateway.errors import LoadRefused
 
 _STATED_BY_PCF: Mapping[str, Any] = {
@@ -13,17 +14,21 @@ _RECIPIENT = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Pa
 
 
 def require_structure(resource: Mapping[str, Any]) -> None:
-    """Every element is one of FHIR R4's, of its type and cardinality. Raises LoadRefused with the path of each other.
+    """Every element is one of FHIR R4's, or of R5's, and of its type and cardinality. Raises LoadRefused by path.
 
     Scope, category and `actor.role` have one value in IHE PCF, so that leaving them out leaves nothing open: real
     feeds do, and are let through.
     """
     # Half a second and tens of megabytes that only a process which files consents should spend.
+    from fhir.resources.consent import Consent as ConsentR5
     from fhir.resources.R4B.consent import Consent
     from pydantic import ValidationError
 
     try:
-        Consent.model_validate({**_STATED_BY_PCF, **resource, **_with_roles(resource)})
+        if is_r5(resource):
+            ConsentR5.model_validate(dict(resource))
+        else:
+            Consent.model_validate({**_STATED_BY_PCF, **resource, **_with_roles(resource)})
     except ValidationError as exc:
         raise LoadRefused(
             [f"{_path(problem['loc'])}: {_WORDS.get(problem['type'], _OTHERWISE)}" for problem in exc.errors()]

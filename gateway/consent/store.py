@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, Engine, Select, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
-from gateway.consent.fhir_consent import STATUSES, ReadConsent, from_consent
+from gateway.consent.belonging import Identity, theirs
+from gateway.consent.fhir_consent import ENDED, ReadConsent, from_consent
 from gateway.consent.policy import ConsentVersion, PatientPolicy
 from gateway.consent.tables import consent, consent_version
 from gateway.db.crypto import KeyRing
@@ -33,6 +34,8 @@ class Filing:
     patient: PatientID
     consent: ReadConsent
     resource: Mapping[str, Any]
+    identifier_key: bytes | None = None
+    """The index's keyed hash of the identifier that names the patient, where one does: the consent follows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,39 +58,44 @@ class StoredVersion:
 class StoredConsents:
     """The Consents of a deployment. Every method raises DependencyUnavailable where the database fails (T58)."""
 
-    def __init__(self, engine: Engine, keys: KeyRing, implicit: ImplicitPolicy, retired: Select[str]) -> None:
-        """`retired` selects the ids of the persons that were merged into the one bound as `patient`.
-
-        A consent binds a person under every id the person ever had (T54, T57); which those are the index knows, and
-        hands in as a statement, so that a merge counts from the very next look-up.
-        """
+    def __init__(self, engine: Engine, keys: KeyRing, implicit: ImplicitPolicy, identity: Identity) -> None:
+        """`identity` is how the index says whose a consent is, so that a link counts from the very next look-up."""
         self._engine = engine
         self._keys = keys
         self._implicit = implicit
-        self._retired = retired
-        person = consent.c.person_id
-        self._is_theirs = or_(person == bindparam("patient"), person.in_(retired))
+        self._retired = identity.retired
+        self._theirs = theirs(identity)
         self._current = (
-            select(consent.c.key, consent.c.version, consent_version.c.recorded_at, consent_version.c.content)
+            select(
+                *(consent.c.key, consent.c.version, consent_version.c.recorded_at, consent_version.c.content),
+                self._theirs.c.shared,
+            )
+            .join(self._theirs, self._theirs.c.key == consent.c.key)
             .join(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
-            .where(self._is_theirs)
             .order_by(consent_version.c.recorded_at, consent.c.key)
         )
         self._read_once = lru_cache(maxsize=_REMEMBERED)(self._read)
 
     def find(self, patient: PatientID) -> PatientPolicy:
-        """All consents of the person as of now, under every id the person ever had.
+        """All consents of the person as of now, under every id the person ever had and every identifier of today.
 
-        One that can't be evaluated comes without a rule, so that it denies, and raises an alert (T44).
+        One that can't be evaluated comes without a rule, so that it denies, and raises an alert (T44). So does one
+        whose identifier several persons carry, unless all it does is permit: then it is nobody's.
         """
         with reading(self._engine) as connection:
             rows = connection.execute(self._current, {"patient": patient}).all()
-        versions = tuple(self._read_once(*row) for row in rows)
-        for (key, *_), version in zip(rows, versions, strict=True):
+        versions = []
+        for *row, shared in rows:
+            version = self._read_once(*row)
             if version.active and version.root is None:
-                event(Event.CONSENT_NOT_EVALUABLE, level=logging.WARNING, reference=key.hex())
+                event(Event.CONSENT_NOT_EVALUABLE, level=logging.WARNING, reference=row[0].hex())
                 ALERTS.labels(kind="consent-not-evaluable").inc()
-        return PatientPolicy(patient=patient, consents=versions, implicit=self._implicit)
+            if shared and version.active:
+                event(Event.CONSENT_OF_SEVERAL, level=logging.WARNING, reference=row[0].hex())
+                ALERTS.labels(kind="consent-of-several").inc()
+                version = _of_several(version)
+            versions.append(version)
+        return PatientPolicy(patient=patient, consents=tuple(versions), implicit=self._implicit)
 
     def history(self, patient: PatientID) -> Sequence[StoredVersion]:
         """Every version of every consent of the person, oldest first."""
@@ -97,7 +105,7 @@ class StoredConsents:
                 *(consent_version.c.content, _IS_CURRENT),
             )
             .join(consent, consent.c.key == consent_version.c.key)
-            .where(self._is_theirs)
+            .join(self._theirs, self._theirs.c.key == consent.c.key)
             .order_by(consent_version.c.recorded_at, consent_version.c.key, consent_version.c.version)
         )
         with reading(self._engine) as connection:
@@ -123,28 +131,35 @@ class StoredConsents:
     def _save(self, connection: Connection, filing: Filing, now: datetime) -> Filed:
         key = self._keys.blind("consent.id", filing.consent.id)
         content = {"resource": filing.resource, "facilities": filing.consent.facilities}
+        if filing.consent.known:
+            content["known"] = filing.consent.known
         row = connection.execute(_CURRENT_OF_ID, {"id_key": key}).one_or_none()
         if row is None:
-            connection.execute(insert(consent), {"key": key, "person_id": filing.patient, "version": 1})
+            values = {"person_id": filing.patient, "identifier_key": filing.identifier_key, "version": 1}
+            connection.execute(insert(consent), {"key": key, **values})
             self._add_version(connection, key, 1, filing.patient, content, now)
             return Filed(outcome="loaded", version=1)
         stored = self._open(key, row.version, row.content)
         same_name = stored["resource"].get("patient") == filing.resource.get("patient")
-        same_person = self._is_same_person(connection, row.person_id, filing.patient)
+        same_person = self._is_theirs(connection, key, filing.patient)
         if not same_name and not same_person:
             return Filed(outcome="refused", version=row.version)
         if same_person and stored == content:
             return Filed(outcome="unchanged", version=row.version)
         # Filed under the same name for a person that was merged since: it stays theirs should that be undone.
-        person = row.person_id if same_name and same_person else filing.patient
+        keeps = same_name and self._is_former_id(connection, row.person_id, filing.patient)
+        person = row.person_id if keeps else filing.patient
         version = row.version + 1
         self._add_version(connection, key, version, person, content, now)
-        connection.execute(update(consent).where(consent.c.key == key).values(person_id=person, version=version))
+        values = {"person_id": person, "identifier_key": filing.identifier_key, "version": version}
+        connection.execute(update(consent).where(consent.c.key == key).values(values))
         return Filed(outcome="updated", version=version)
 
-    def _is_same_person(self, connection: Connection, filed_for: str, patient: PatientID) -> bool:
-        if filed_for == patient:
-            return True
+    def _is_theirs(self, connection: Connection, key: bytes, patient: PatientID) -> bool:
+        found = select(self._theirs.c.key).where(self._theirs.c.key == key, self._theirs.c.shared == 0)
+        return connection.execute(found, {"patient": patient}).first() is not None
+
+    def _is_former_id(self, connection: Connection, filed_for: str, patient: PatientID) -> bool:
         return filed_for in connection.execute(self._retired, {"patient": patient}).scalars().all()
 
     def _add_version(
@@ -168,10 +183,10 @@ class StoredConsents:
         opened = self._open(key, version, content)
         resource = opened["resource"]
         try:
-            read = from_consent(resource, opened["facilities"])
+            read = from_consent(resource, opened["facilities"], opened.get("known"))
         except LoadRefused:
             # Only a status that says so takes a consent out of force: whatever else is wrong with it, it denies.
-            ended = resource.get("status") in STATUSES and resource["status"] != "active"
+            ended = resource.get("status") in ENDED
             return ConsentVersion(
                 id=str(resource.get("id")), version=version, active=not ended, recorded_at=recorded_at, root=None
             )
@@ -183,6 +198,14 @@ class StoredConsents:
             root=read.root,
             bases=read.bases,
         )
+
+
+def _of_several(version: ConsentVersion) -> ConsentVersion:
+    # Nobody knows whose it is until somebody corrects a record: what it denies must not be lost meanwhile, and what it
+    # permits must not open another's images.
+    root = version.root
+    only_permits = root is not None and root.type == "permit" and not root.nested and not version.bases
+    return replace(version, active=False) if only_permits else replace(version, root=None)
 
 
 _IS_CURRENT = consent_version.c.version == consent.c.version

@@ -13,9 +13,14 @@ consent = Table(
     metadata,
     Column("key", BlindIndex, primary_key=True, comment="of the Consent's id"),
     Column("person_id", String(36), nullable=False, index=True, comment="the person it was filed for"),
+    Column(
+        "identifier_key", BlindIndex, nullable=True, index=True, comment="of the identifier it names its patient by"
+    ),
     Column("version", Integer, nullable=False, comment="the current one"),
 )
-"""One Consent. A person that is later retired stays named here, so that an unmerge gives each its own back."""
+"""One Consent. A person that is later retired stays named here, so that an unmerge gives each its own back.
+
+`identifier_key` is null where the patient is named by `Patient/{id}` alone; whose a Consent is, `belonging` says."""
 
 consent_version = Table(
     "consent_version",

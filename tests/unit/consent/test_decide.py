@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.consent.decide import PURPOSE_WORDS, decide_query, decide_sources
+from gateway.consent.decide import decide_query, decide_sources
 from gateway.consent.policy import POLICY_URL, ConsentVersion, Decision, PatientPolicy
+from gateway.consent.words import PURPOSE_WORDS
 from gateway.imaging.study import SourceStudy
 from gateway.model import FacilityID, ImplicitPolicy, LocalPatientID, PatientID, Requester, StudyUID
 from gateway.purposes import KNOWN

@@ -9,7 +9,7 @@ import pytest
 from gateway.consent.fhir_consent import STATUSES, from_consent, patients_of
 from gateway.consent.fhir_reference import facility_names
 from gateway.consent.fhir_structure import require_structure
-from gateway.consent.policy import Provision
+from gateway.consent.policy import DataPeriod, Provision
 from gateway.errors import LoadRefused
 from gateway.model import Facility, FacilityID, Identifier, PatientID, PatientRef
 from tests.factories_consent import NORTH, SOUTH, a_coding, a_resource, an_actor, authored_by
@@ -216,8 +216,13 @@ def test_t044_what_could_change_the_meaning_and_is_not_evaluated_is_refused(chan
         ({"type": "maybe"}, f"{RULE}.type"),
         ({"type": None}, f"{RULE}.type"),
         ({"type": "permit", "_type": {}, "_purpose": {}}, f"{RULE}._purpose"),
-        ({"type": "permit", "securityLabel": [a_coding("R")]}, f"{RULE}.securityLabel"),
-        ({"type": "permit", "dataPeriod": {"start": "2026"}}, f"{RULE}.dataPeriod"),
+        ({"type": "permit", "securityLabel": [a_coding("R")]}, f"{RULE}.securityLabel[0]"),
+        ({"type": "permit", "securityLabel": [{"display": "restricted"}]}, f"{RULE}.securityLabel[0]"),
+        ({"type": "permit", "securityLabel": [a_coding("NOSUCH", ACT_CODE)]}, f"{RULE}.securityLabel[0]"),
+        ({"type": "permit", "securityLabel": []}, f"{RULE}.securityLabel"),
+        ({"type": "permit", "dataPeriod": {}}, f"{RULE}.dataPeriod"),
+        ({"type": "permit", "dataPeriod": {"start": "2026", "end": "2025"}}, f"{RULE}.dataPeriod"),
+        ({"type": "permit", "dataPeriod": {"start": "2026-01-01T00:00"}}, f"{RULE}.dataPeriod.start"),
         ({"type": "permit", "action": [{}]}, f"{RULE}.action"),
         ({"type": "permit", "class": [{}]}, f"{RULE}.class"),
         ({"type": "permit", "code": [{}]}, f"{RULE}.code"),
@@ -247,8 +252,12 @@ def test_t044_what_could_change_the_meaning_and_is_not_evaluated_is_refused(chan
         ({"type": "deny", "actor": [an_actor(reference="Organization/nowhere")]}, f"{RULE}.actor[0].reference"),
         (permit_to({"role": {"text": "custodian"}, **TO_NORTH}), f"{RULE}.actor[0].role"),
         (permit_to({**TO_NORTH, "extra": 1}), f"{RULE}.actor[0].extra"),
-        (permit_of("instance", reference="ImagingStudy/1"), f"{RULE}.data[0].meaning"),
-        (permit_of("related", reference="Encounter/1"), f"{RULE}.data[0].meaning"),
+        (permit_of("instance", reference="ImagingStudy/1"), f"{RULE}.data[0].reference"),
+        (permit_of("instance", identifier={"value": "A1"}), f"{RULE}.data[0].reference"),
+        (permit_of("instance", display="the CT"), f"{RULE}.data[0].reference"),
+        (permit_of("related", reference="Encounter/1"), f"{RULE}.data[0].reference"),
+        (permit_of("dependents", reference="ImagingStudy/abc"), f"{RULE}.data[0].meaning"),
+        ({"type": "deny", "purpose": [a_coding("FooBar", "urn:x:purposes")]}, f"{RULE}.purpose[0].system"),
         ({"type": "permit", "data": [{}]}, f"{RULE}.data[0].meaning"),
         ({"type": "permit", "data": [{"meaning": "authoredby"}]}, f"{RULE}.data[0].reference"),
         ({"type": "permit", "data": [authored_by("nowhere")]}, f"{RULE}.data[0].reference"),
@@ -260,11 +269,12 @@ def test_t044_what_could_change_the_meaning_and_is_not_evaluated_is_refused(chan
         (permit_of("authoredby", identifier={"value": "urn:oid:1.3"}), f"{RULE}.data[0].reference"),
         ({"type": "permit", "provision": [{}]}, f"{RULE}.provision[0].type"),
         ({"type": "permit", "provision": [{"type": "deny", "dataPeriod": {}}]}, f"{RULE}.provision[0].dataPeriod"),
+        (permit_to(an_actor(reference="#nobody")), f"{RULE}.actor[0].reference"),
         (DEEP, f"{RULE}.provision[0].provision"),
     ],
 )
 def test_t076_a_rule_that_cannot_be_evaluated_whole_is_refused_by_path(provision: dict[str, Any], path: str) -> None:
-    """Unknown purposes, facilities and elements; ends before starts; labels, data periods, groups, deeper nesting."""
+    """Unknown purposes, facilities, labels, studies, groups and elements; ends before starts; deeper nesting."""
     problems = problems_of(a_resource(provision) | {"provision": provision})
     assert [problem.partition(": ")[0] for problem in problems] == [path]
 
@@ -352,3 +362,169 @@ def test_what_is_no_fhir_r4_in_its_structure_is_refused_by_path() -> None:
     assert "Consent.provision.actor[1].reference: is needed" in problems
     assert not [problem for problem in problems if "Jane" in problem]
     assert problems_of(a_resource() | {"provision": 7, "patient": None}, require_structure)
+
+
+KNOWN = {"ImagingStudy/abc": "ImagingStudy/abc", f"{BASE}/ImagingStudy/abc": "ImagingStudy/abc", "Group/er": "Group/er"}
+
+
+@pytest.mark.parametrize(
+    ("meaning", "reference", "names"),
+    [
+        ("instance", {"reference": "urn:oid:1.2.840.1"}, ("1.2.840.1",)),
+        ("instance", {"identifier": {"system": "urn:dicom:uid", "value": "urn:oid:1.2.840.1"}}, ("1.2.840.1",)),
+        ("instance", {"identifier": {"system": "urn:ietf:rfc:3986", "value": "urn:oid:1.2"}}, ("1.2",)),
+        ("instance", {"reference": "ImagingStudy/abc"}, ("ImagingStudy/abc",)),
+        ("instance", {"reference": f"{BASE}/ImagingStudy/abc"}, ("ImagingStudy/abc",)),
+        ("related", {"type": "ServiceRequest", "identifier": {"system": "urn:acc", "value": "A1"}}, ("urn:acc|A1",)),
+    ],
+)
+def test_a_study_is_named_by_uid_by_order_or_by_its_id_here(
+    meaning: str, reference: dict[str, Any], names: tuple[str, ...]
+) -> None:
+    """`data.meaning` instance and related; and it reads the same for ever by what was known when it was filed."""
+    resource = a_resource({"type": "deny", "data": [{"meaning": meaning, "reference": reference}]})
+    consent = from_consent(resource, NAMES, KNOWN)
+    assert consent.root is not None
+    assert consent.root.studies == names
+    assert consent.root.authored_by is None
+    assert from_consent(resource, consent.facilities, consent.known) == consent
+
+
+def test_sources_and_studies_are_values_of_one_element() -> None:
+    """South's data, and this one study wherever it is."""
+    data = [authored_by("south"), {"meaning": "instance", "reference": {"reference": "urn:oid:1.2"}}]
+    rule = rule_of({"type": "deny", "data": data})
+    assert (rule.authored_by, rule.studies) == ((SOUTH,), ("1.2",))
+
+
+def test_a_data_period_without_times_is_days_where_the_study_was_made() -> None:
+    """Whole days, to the end of the last; with a time, an instant."""
+    period = rule_of({"type": "permit", "dataPeriod": {"start": "2022-01", "end": "2022"}}).data_period
+    assert period == DataPeriod(
+        start=datetime(2022, 1, 1, tzinfo=UTC),
+        end=datetime(2023, 1, 1, tzinfo=UTC),
+        start_zoned=False,
+        end_zoned=False,
+    )
+    timed = rule_of({"type": "permit", "dataPeriod": {"start": "2022-01-01T00:00:00+01:00"}}).data_period
+    assert timed is not None
+    assert (timed.start_zoned, timed.end) == (True, None)
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        a_coding("PSY", ACT_CODE),
+        a_coding("psy", ACT_CODE),
+        a_coding("PSY", "http://terminology.hl7.org/ValueSet/v3-InformationSensitivityPolicy"),
+        a_coding("PSY", "http://hl7.org/fhir/v3/ActCode/"),
+        {**a_coding("PSY", ACT_CODE), "display": "anything", "version": "1", "userSelected": True},
+    ],
+)
+def test_t061_a_label_is_known_however_its_system_is_spelt(coding: dict[str, Any]) -> None:
+    """By the value set's URL, the old name, in lower case; display and version say nothing (T69b)."""
+    assert rule_of({"type": "deny", "securityLabel": [coding]}).labels == ("PSY",)
+
+
+def test_a_permit_for_a_purpose_of_another_vocabulary_opens_nothing_that_can_be_asked_for() -> None:
+    """It is kept as it is written (IHE PCF intermediate-purpose)."""
+    rule = rule_of({"type": "permit", "purpose": [a_coding("FooBar", "http://example.org/purposes")]})
+    assert rule.purposes == ("http://example.org/purposes|FooBar",)
+
+
+def test_t046_a_group_is_known_by_its_members_or_as_one_of_the_exchange() -> None:
+    """Contained with its members, of whom an inactive one is none; or by the id that operators gave it."""
+    group = {
+        "resourceType": "Group",
+        "id": "g",
+        "type": "practitioner",
+        "actual": True,
+        "member": [
+            {"entity": {"reference": "Practitioner/a"}},
+            {"entity": {"identifier": {"system": "urn:x", "value": "7"}}},
+            {"entity": {"reference": "Practitioner/gone"}, "inactive": True},
+        ],
+    }
+    inside = permit_to(an_actor(reference="#g"))
+    assert rule_of(inside, contained=[group]).actors == ("Practitioner/a", "urn:x|7")
+    outside = a_resource(permit_to(an_actor(reference="Group/er")))
+    read = from_consent(outside, NAMES, KNOWN)
+    assert read.root is not None
+    assert read.root.actors == ("Group/er",)
+    assert read.known == {"Group/er": "Group/er"}
+    for change in ({"actual": False}, {"active": False}, {"characteristic": [{}]}, {"member": []}):
+        problems = problems_of(a_resource(inside, contained=[{**group, **change}]))
+        assert {problem.partition(": ")[0].partition(".member")[0] for problem in problems} == {
+            f"{RULE}.actor[0].reference"
+        }
+
+
+def test_an_actor_by_role_is_whoever_states_that_role() -> None:
+    """A PractitionerRole by its code."""
+    actor = an_actor(type="PractitionerRole", identifier={"system": "http://nucc.org/provider-taxonomy", "value": "1"})
+    assert "PractitionerRole|http://nucc.org/provider-taxonomy|1" in rule_of(permit_to(actor)).actors
+
+
+def an_r5(**changes: Any) -> dict[str, Any]:
+    """A FHIR R5 Consent that denies everything but treatment."""
+    stated: dict[str, Any] = {
+        "resourceType": "Consent",
+        "id": "c1",
+        "status": "active",
+        "subject": {"reference": "Patient/p1"},
+        "date": "2026-01-01",
+        "decision": "deny",
+        "provision": [{"purpose": [a_coding("TREAT")]}],
+    }
+    return {name: value for name, value in {**stated, **changes}.items() if value is not None}
+
+
+def test_r5_provisions_are_exceptions_from_its_decision() -> None:
+    """Each turns round what it is excepted from, twice at most; the period is the Consent's."""
+    deeper = {"data": [authored_by("south")]}
+    resource = an_r5(
+        period={"end": "2026"},
+        provision=[{"purpose": [a_coding("TREAT")], "provision": [deeper]}],
+        policyBasis={"url": "https://profiles.ihe.net/ITI/PCF/Policy-deny"},
+    )
+    require_structure(resource)
+    read = from_consent(resource, NAMES)
+    assert read.root == Provision(
+        type="deny",
+        period_end=datetime(2027, 1, 1, tzinfo=UTC),
+        nested=(Provision(type="permit", purposes=("TREAT",), nested=(Provision(type="deny", authored_by=(SOUTH,)),)),),
+    )
+    assert read.bases == ("deny",)
+    assert patients_of(resource) == (PatientRef(id=PatientID("p1")),)
+    ended = from_consent(an_r5(status="inactive", decision=None, provision=None), NAMES)
+    assert (ended.active, ended.root) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"status": "unknown"}, "Consent.status"),
+        ({"status": "rejected"}, "Consent.status"),
+        ({"decision": None}, "Consent.decision"),
+        ({"decision": "maybe"}, "Consent.decision"),
+        ({"verification": [{"verified": True}]}, "Consent.verification"),
+        ({"policy": [{"uri": "urn:x"}]}, None),
+        ({"provision": [{"type": "permit"}]}, f"{RULE}[0].type"),
+        ({"provision": [{"action": [{}]}]}, f"{RULE}[0].action"),
+        ({"provision": [{"resourceType": [{}]}]}, f"{RULE}[0].resourceType"),
+        ({"provision": [{"expression": {}}]}, f"{RULE}[0].expression"),
+        ({"provision": {}}, RULE),
+        ({"provision": [{"provision": [{"provision": [{}]}]}]}, f"{RULE}[0].provision[0].provision"),
+        (
+            {"provision": [{"provision": [{"data": [authored_by("nowhere")]}]}]},
+            f"{RULE}[0].provision[0].data[0].reference",
+        ),
+        ({"subject": {"reference": "Patient/p1"}, "modifierExtension": [{}]}, "Consent.modifierExtension"),
+    ],
+)
+def test_t044_what_r5_says_and_is_not_evaluated_is_refused(changes: dict[str, Any], path: str | None) -> None:
+    """By its path; what mixes both versions is neither."""
+    resource = {**an_r5(), **changes}
+    problems = problems_of({name: value for name, value in resource.items() if value is not None})
+    assert path is None or [problem.partition(": ")[0] for problem in problems] == [path]
+    assert problems

@@ -1,0 +1,128 @@
+"""Which data is a rule about? Sources, studies, times and labels of one rule, held against one study or one facility.
+
+Before a facility is asked, its studies are not known yet. Then a permit reaches it if it could reach any study there,
+and a deny only if it reaches every one: nobody is left out who may have something to show, and nobody is asked who
+can't.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Literal
+
+from gateway.consent.labels import NORMAL, SCALE, Labels, deny_reaches, may_reach, permit_reaches
+from gateway.consent.policy import DataPeriod, Provision
+from gateway.imaging.study import SourceStudy
+from gateway.model import FacilityID, Moment
+
+Attribute = Literal["sources", "studies", "times", "labels", "recipients", "purposes", "programmes"]
+"""What a rule that doesn't match is about others in. Programmes are those of 42 CFR Part 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a decision knows of one source of a study, or of a facility as a whole."""
+
+    facility: FacilityID
+    labels: Labels = NORMAL
+    """Of a facility as a whole: the least that every study of it has."""
+    names: frozenset[str] | None = None
+    """All that a consent may call the study; None for a facility as a whole."""
+    started: Moment | None = None
+
+
+def data_of(study: SourceStudy, labels: Labels = NORMAL, *also: str) -> Data:
+    """The source of a study, as a consent may name it, and `also` by its ids here."""
+    names = {str(study.uid), *also}
+    if study.accession is not None and study.accession.system:
+        names.add(f"{study.accession.system}|{study.accession.value}")
+    moment = study.started.moment if study.started is not None else None
+    return Data(study.facility, labels, frozenset(names), moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The data that one rule is about, for a purpose."""
+
+    permits: bool
+    authored_by: tuple[FacilityID, ...] | None
+    studies: tuple[str, ...]
+    labels: tuple[str, ...]
+    period: DataPeriod | None
+    emergency: bool
+    """Whether it was read for break-glass, which 42 CFR §2.51 lets go by without a consent."""
+    excepted: "tuple[Reach, ...]" = ()
+
+    @property
+    def tells_studies_apart(self) -> bool:
+        """Whether it is about single studies, by name or time."""
+        return bool(self.studies or self.period) or any(one.tells_studies_apart for one in self.excepted)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it may hold for some data of a facility and not for other data of it."""
+        return bool(self.labels) or self.tells_studies_apart or any(one.is_partial for one in self.excepted)
+
+    def covers(self, data: Data) -> bool:
+        """Whether the rule is about `data` (of a facility as a whole: see above)."""
+        return self.other(data) is None and not any(one.covers(data) for one in self.excepted)
+
+    def other(self, data: Data) -> Attribute | None:
+        """In which attribute the rule is about other data; None where it is about this. Exceptions aside."""
+        names_data = self.authored_by is not None or self.studies
+        if names_data and not self._names(data):
+            return "sources" if self.authored_by is not None else "studies"
+        if self.period is not None and not self._is_in_time(self.period, data):
+            return "times"
+        if self.labels and not self._reaches_labels(data):
+            return "labels"
+        if data.labels.part2 and self.permits and not self.emergency and not self._is_explicit(data):
+            return "programmes"
+        return None
+
+    def _names(self, data: Data) -> bool:
+        if self.authored_by is not None and data.facility in self.authored_by:
+            return True
+        if not self.studies:
+            return False
+        return self.permits if data.names is None else not data.names.isdisjoint(self.studies)
+
+    def _is_in_time(self, period: DataPeriod, data: Data) -> bool:
+        """A permit reaches what was wholly made in the time, a deny what may have been; a time not told may be any."""
+        if data.started is None:
+            return self.permits if data.names is None else not self.permits
+        made, day = data.started, _on_the_calendar(data.started)
+        after, until = made if period.start_zoned else day, made if period.end_zoned else day
+        if self.permits:
+            return (period.start is None or period.start <= after.start) and (
+                period.end is None or until.end <= period.end
+            )
+        return (period.start is None or period.start < after.end) and (period.end is None or until.start < period.end)
+
+    def _reaches_labels(self, data: Data) -> bool:
+        if not self.permits:
+            return deny_reaches(self.labels, data.labels)
+        return may_reach(self.labels, data.labels) if data.names is None else permit_reaches(self.labels, data.labels)
+
+    def _is_explicit(self, data: Data) -> bool:
+        """A permit for a Part 2 programme's data names the programme, or the kind of data (42 CFR §2.31)."""
+        by_source = self.authored_by is not None and data.facility in self.authored_by
+        return by_source or bool(self.studies) or any(code not in SCALE for code in self.labels)
+
+
+def reach_of(rule: Provision, outer: Provision, *, emergency: bool) -> Reach:
+    """The reach of `rule`, which keeps to what `outer` states wherever it states nothing itself."""
+    named = rule.authored_by is not None or rule.studies
+    data = rule if named else outer
+    return Reach(
+        permits=rule.type == "permit",
+        authored_by=data.authored_by,
+        studies=data.studies,
+        labels=rule.labels or outer.labels,
+        period=rule.data_period or outer.data_period,
+        emergency=emergency,
+    )
+
+
+def _on_the_calendar(moment: Moment) -> Moment:
+    """What the wall clock showed where it was made, written as if in UTC."""
+    return Moment(start=moment.start.replace(tzinfo=UTC), end=moment.end.replace(tzinfo=UTC))
