@@ -29,7 +29,14 @@ from gateway.adapters.qido import (
 )
 from gateway.adapters.row_check import Verdict, can_be_sent, issuers_of, judge_row
 from gateway.imaging.dicom_json import Row, token
-from gateway.imaging.from_dicom import UnreadableStudy, patient_of, read_series, read_study, with_series
+from gateway.imaging.from_dicom import (
+    UnreadableStudy,
+    patient_id_of,
+    patient_of,
+    read_series,
+    read_study,
+    with_series,
+)
 from gateway.imaging.study import Series, SourceStudy
 from gateway.model import Facility, LocalPatientID, SourceRecord, StudyUID
 
@@ -106,6 +113,7 @@ class _Asked:
         self._facility = facility
         self._record = record
         self._local_id = LocalPatientID(record.identifier.value)
+        self._patient_id = record.identifier.value.rstrip(" ")
         self._series_manners = series
         self._base = facility.query_url or ""
         parameters = patient_parameters(record.identifier.value)
@@ -201,18 +209,18 @@ class _Asked:
         self.studies.setdefault(study.uid, study)
 
     def _accept_series(self, row: Row, of: StudyUID | None) -> None:
-        patient = patient_of(row)
-        if patient.patient_id is not None and patient.patient_id != self._record.identifier.value.rstrip(" "):
+        patient_id = patient_id_of(row)
+        if patient_id is not None and patient_id != self._patient_id:
             self.counts.dropped += 1
             return
         try:
-            uid, series = read_series(row, self._facility, of)
+            uid, series = read_series(row, self._facility, of, self.studies)
         except UnreadableStudy:
             self.counts.unreadable += 1
             return
         if uid in self.studies:
             self._series.setdefault(uid, {}).setdefault(series.uid, series)
-        elif patient.patient_id is not None and uid not in self._listed:
+        elif patient_id is not None and uid not in self._listed:
             self.lacks_studies = True
 
 

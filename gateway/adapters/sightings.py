@@ -7,6 +7,7 @@ the moment it first looked as it does now is the moment that an incremental sear
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ _RowKey = tuple[int, str, bytes]
 """Record, facility, keyed hash of the UID."""
 _ID_DIGITS = 32
 _MOST_KEYS_A_STATEMENT = 1000
+_series_uid = attrgetter("uid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,9 @@ class Sightings:
 
 def _content_of(study: SourceStudy) -> str:
     """What makes a study look different, in one order."""
-    series = None if study.series is None else sorted(study.series, key=lambda one: one.uid)
+    series = study.series and [
+        (*one[:-1], one.started and one.started.text) for one in sorted(study.series, key=_series_uid)
+    ]
     return orjson.dumps(
         (
             *(study.started and study.started.text, study.modalities, study.description, study.accession),

@@ -73,9 +73,12 @@ class KeyRing:
 
     def blind(self, purpose: str, *parts: str) -> bytes:
         """A 16-byte keyed hash (BLAKE2b, RFC 7693) of `parts`; under another `purpose` it is another hash."""
-        raw = [part.encode("utf-8", "surrogatepass") for part in parts]
-        message = b"".join([len(part).to_bytes(4, "big") + part for part in raw])
-        return blake2b(message, key=_subkey(self.indexing, "blind:" + purpose), digest_size=16).digest()
+        hasher = _hasher(self.indexing, purpose).copy()
+        for part in parts:
+            raw = part.encode("utf-8", "surrogatepass")
+            hasher.update(len(raw).to_bytes(4, "big"))
+            hasher.update(raw)
+        return hasher.digest()
 
 
 def _bound_to(table: str, row: str, key_id: bytes) -> bytes:
@@ -85,6 +88,11 @@ def _bound_to(table: str, row: str, key_id: bytes) -> bytes:
 @lru_cache(maxsize=256)
 def _subkey(key: bytes, label: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=label.encode()).derive(key)
+
+
+@lru_cache(maxsize=256)
+def _hasher(key: bytes, purpose: str) -> blake2b:
+    return blake2b(key=_subkey(key, "blind:" + purpose), digest_size=16)
 
 
 @lru_cache(maxsize=256)

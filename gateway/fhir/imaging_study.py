@@ -40,7 +40,7 @@ def to_imaging_study(study: Study, patient: PatientID, fhir_base: str, *, with_s
             *[_accession(accession) for accession in study.accessions],
         ],
         "status": study.availability,
-        "modality": [_coding(modality) for modality in modality_codings(study.modalities)],
+        "modality": _modalities(study.modalities),
         "subject": {"reference": f"Patient/{patient}"},
     }
     if study.started:
@@ -73,13 +73,13 @@ def _series(series: Series) -> Resource:
     resource: Resource = {"uid": series.uid}
     if series.number is not None:
         resource["number"] = series.number
-    resource["modality"] = _coding(modality_codings((series.modality,) if series.modality else ())[0])
+    resource["modality"] = _modality(series.modality)
     if series.description:
         resource["description"] = series.description
     if series.instances is not None:
         resource["numberOfInstances"] = series.instances
     if series.body_part:
-        resource["bodySite"] = _coding(body_site_of(series.body_part))
+        resource["bodySite"] = _body_site(series.body_part)
     if series.laterality in _LATERALITY:
         resource["laterality"] = _LATERALITY[series.laterality]
     if series.started:
@@ -87,7 +87,21 @@ def _series(series: Series) -> Resource:
     return resource
 
 
+@lru_cache(maxsize=1024)
+def _modalities(codes: tuple[str, ...]) -> list[Resource]:
+    return [_coding(coding) for coding in modality_codings(codes)]
+
+
+@lru_cache(maxsize=1024)
+def _modality(code: str | None) -> Resource:
+    return _modalities((code,) if code else ())[0]
+
+
 @lru_cache(maxsize=4096)
+def _body_site(body_part: str) -> Resource:
+    return _coding(body_site_of(body_part))
+
+
 def _coding(coding: Coding) -> Resource:
     resource = {"system": coding.system, "code": coding.code, "display": coding.display}
     return {name: value for name, value in resource.items() if value}

@@ -25,7 +25,8 @@ _CLEANING: dict[int, str | None] = {**_TO_SPACE, **_TO_NOTHING}
 
 def values(row: Row, tag: str) -> Sequence[Any]:
     """Every value of the attribute, as the JSON has it; empty where it is absent."""
-    return _listed(row[tag]) if tag in row else ()
+    attribute = row.get(tag)
+    return () if attribute is None else _listed(attribute)
 
 
 def _listed(attribute: Any) -> Sequence[Any]:
@@ -53,22 +54,32 @@ def clean(value: Any, most: int = LONGEST_TEXT) -> str:
 
 def text(row: Row, tag: str, most: int = LONGEST_TEXT) -> str | None:
     """The first value of the attribute that says anything, cleaned, or None."""
-    if tag in row:
-        for value in _listed(row[tag]):
-            words = clean(value, most)
-            if words:
-                return words
+    attribute = row.get(tag)
+    if attribute is None:
+        return None
+    found = attribute.get("Value") if type(attribute) is dict else attribute
+    # Nearly every attribute is one printable string; it needs no more than its padding taken off.
+    if type(found) is list and len(found) == 1 and type(one := found[0]) is str and one.isprintable():
+        if words := one.strip(" "):
+            return words if len(words) <= most else words[:most].rstrip()
+        return None
+    for value in _listed(attribute):
+        if words := clean(value, most):
+            return words
     return None
 
 
 def token(row: Row, tag: str) -> str | None:
     """The first value of the attribute if it is a short string, unpadded: for what is parsed, not shown."""
-    if tag not in row:
+    attribute = row.get(tag)
+    if attribute is None:
         return None
-    found = _listed(row[tag])
-    if not found or type(found[0]) is not str or len(found[0]) > LONGEST_CODE + 2:
+    found = attribute.get("Value") if type(attribute) is dict else attribute
+    if type(found) is not list:
+        found = _listed(attribute)
+    if not found or type(value := found[0]) is not str or len(value) > LONGEST_CODE + 2:
         return None
-    return found[0].strip(" \0")
+    return value.strip(" \0")
 
 
 def exact(row: Row, tag: str, most: int = LONGEST_CODE) -> str | None:
@@ -88,11 +99,13 @@ def texts(row: Row, tag: str) -> list[str]:
 
 def count(row: Row, tag: str) -> int | None:
     """The attribute as a whole number that FHIR's unsignedInt can hold, or None."""
-    if tag in row:
-        for value in _listed(row[tag]):
-            number = value if type(value) is int else _whole(value)
-            if number is not None and 0 <= number <= _GREATEST:
-                return number
+    attribute = row.get(tag)
+    if attribute is None:
+        return None
+    for value in _listed(attribute):
+        number = value if type(value) is int else _whole(value)
+        if number is not None and 0 <= number <= _GREATEST:
+            return number
     return None
 
 

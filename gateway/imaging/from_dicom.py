@@ -4,9 +4,10 @@ DICOM shapes stop here. A row is read as far as it can be: only a UID that is no
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from gateway.imaging.coding_schemes import coding_of, system_of_universal_id
 from gateway.imaging.dicom_json import Row, count, exact, items, text, texts, token, values
@@ -15,10 +16,11 @@ from gateway.imaging.person_name import family_names, readable_name
 from gateway.imaging.study import Availability, Series, SourceStudy
 from gateway.model import Coding, Facility, Identifier, LocalPatientID, StudyUID
 
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_UID = re.compile(r"[0-9]++(?:\.[0-9]++)*+")
 _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
 _LONGEST_BODY_PART = 64
 _AT_HAND = frozenset({None, "", "ONLINE", "NEARLINE"})
+_by_uid = attrgetter("uid")
 
 
 class UnreadableStudy(ValueError):
@@ -43,26 +45,28 @@ def patient_of(row: Row) -> RowPatient:
     """Whose the row says it is, as it says it."""
     birth_date = read_date(token(row, "00100030"))
     return RowPatient(
-        patient_id=_patient_id(row),
+        patient_id=patient_id_of(row),
         issuer=text(row, "00100021"),
         family=family_names(row, "00100010"),
         birth_date=birth_date.isoformat() if birth_date else None,
     )
 
 
-def _patient_id(row: Row) -> str | None:
-    """Trailing spaces and NULs are padding (PS3.5 §6.2); all else counts, and two values are none."""
+def patient_id_of(row: Row) -> str | None:
+    """(0010,0020). Trailing spaces and NULs are padding (PS3.5 §6.2); all else counts, and two values are none."""
     found = values(row, "00100020")
     if len(found) != 1:
         return None
-    value = str(found[0]) if type(found[0]) is int else found[0]
-    return value.rstrip(" \0") or None if isinstance(value, str) else None
+    value = found[0]
+    if type(value) is not str:
+        return str(value) if type(value) is int else None
+    return value.rstrip(" \0") or None
 
 
 def read_study(row: Row, facility: Facility, record_id: int, local_id: LocalPatientID) -> SourceStudy:
     """The study that a row of a study query tells of. Raises UnreadableStudy where it has no Study Instance UID."""
     return SourceStudy(
-        uid=StudyUID(_uid(row, "0020000D")),
+        uid=StudyUID(_valid_uid(token(row, "0020000D"))),
         facility=facility.id,
         local_id=local_id,
         record_id=record_id,
@@ -80,30 +84,33 @@ def read_study(row: Row, facility: Facility, record_id: int, local_id: LocalPati
     )
 
 
-def read_series(row: Row, facility: Facility, study_uid: StudyUID | None = None) -> tuple[StudyUID, Series]:
+def read_series(
+    row: Row, facility: Facility, study_uid: StudyUID | None = None, known: Collection[StudyUID] = ()
+) -> tuple[StudyUID, Series]:
     """The series that a row of a series query tells of, and the study it belongs to.
 
-    `study_uid` is the study whose series were asked for, if it was one: its rows need not name it. Raises
-    UnreadableStudy where a UID is none, or names another study.
+    `study_uid` is the study whose series were asked for, if it was one: its rows need not name it. `known` are UIDs
+    that have been read before. Raises UnreadableStudy where a UID is none, or names another study.
     """
     if study_uid is None or "0020000D" in row:
-        stated = StudyUID(_uid(row, "0020000D"))
-        if study_uid not in (None, stated):
+        text_ = token(row, "0020000D")
+        stated = StudyUID(text_ if text_ is not None and text_ in known else _valid_uid(text_))
+        if study_uid is not None and study_uid != stated:
             raise UnreadableStudy("a series of another study")
         study_uid = stated
     modality = token(row, "00080060")
     laterality = token(row, "00200060")
     return study_uid, Series(
-        uid=_uid(row, "0020000E"),
+        uid=_valid_uid(token(row, "0020000E")),
         number=count(row, "00200011"),
         modality=_modality(modality) if modality else None,
         description=text(row, "0008103E"),
         instances=count(row, "00201209"),
         body_part=text(row, "00180015", _LONGEST_BODY_PART),
         laterality=laterality.upper() if laterality in ("L", "R", "l", "r") else None,
-        started=read_started(
-            token(row, "00080021"), token(row, "00080031"), token(row, "00080201"), facility.time_zone
-        ),
+        started=read_started(token(row, "00080021"), token(row, "00080031"), token(row, "00080201"), facility.time_zone)
+        if "00080021" in row
+        else None,
     )
 
 
@@ -111,23 +118,24 @@ def with_series(study: SourceStudy, series: Sequence[Series]) -> SourceStudy:
     """The study with its series, and what they tell where the study's own row was silent. None leave it as it was."""
     if not series:
         return study
-    by_uid = {one.uid: one for one in reversed(series)}
-    found = tuple(by_uid[uid] for uid in sorted(by_uid))
-    instances = [one.instances for one in found if one.instances is not None]
-    counted = sum(instances) if len(instances) == len(found) else None
-    told = {one.modality for one in found if one.modality}
-    return replace(
-        study,
-        series=found,
-        modalities=tuple(sorted(told.union(study.modalities))),
+    found = sorted({one.uid: one for one in reversed(series)}.values(), key=_by_uid)
+    modalities = {one.modality for one in found if one.modality}
+    instances = study.number_of_instances
+    if instances is None:
+        counts = [one.instances for one in found if one.instances is not None]
+        instances = sum(counts) if len(counts) == len(found) else None
+    return study._replace(
+        series=tuple(found),
+        modalities=study.modalities
+        if modalities.issubset(study.modalities)
+        else tuple(sorted(modalities.union(study.modalities))),
         number_of_series=len(found) if study.number_of_series is None else study.number_of_series,
-        number_of_instances=counted if study.number_of_instances is None else study.number_of_instances,
+        number_of_instances=instances,
     )
 
 
-def _uid(row: Row, tag: str) -> str:
+def _valid_uid(value: str | None) -> str:
     """A UID as archives send it: leading zeros are let pass (PS3.5 §9.1 forbids them), anything else is no UID."""
-    value = token(row, tag)
     if value is None or len(value) > 64 or not _UID.fullmatch(value):
         raise UnreadableStudy("no valid UID")
     return value

@@ -25,7 +25,10 @@ def group_duplicates(studies: Iterable[SourceStudy]) -> list[tuple[SourceStudy, 
         place = (study.facility, study.record_id)
         other = sources.get(place)
         sources[place] = study if other is None or other == study else max(other, study, key=_fullness)
-    return [tuple([sources[place] for place in sorted(sources)]) for sources in groups.values()]
+    return [
+        tuple(sources.values() if len(sources) == 1 else [sources[place] for place in sorted(sources)])
+        for sources in groups.values()
+    ]
 
 
 def _fullness(study: SourceStudy) -> tuple[Any, ...]:
@@ -40,6 +43,8 @@ def combine(study_id: str, sources: Sequence[Source]) -> Study:
     of the union, or what a source says where that is more, since then its series were not all told. `last_updated` is
     cut to milliseconds, as FHIR instants are given out, so that `gt` of it doesn't find the same study again.
     """
+    if len(sources) == 1:
+        return _as_told(study_id, *sources[0])
     (held,) = group_duplicates([source for source, _ in sources])
     told = sorted(held, key=_rank) if len(held) > 1 else held
     series, holders = _series_of(told)
@@ -59,6 +64,32 @@ def combine(study_id: str, sources: Sequence[Source]) -> Study:
         series=series or None,
         series_holders=holders,
         last_updated=_last_updated([fact for _, fact in sources]),
+    )
+
+
+def _as_told(study_id: str, source: SourceStudy, facts: SourceFacts) -> Study:
+    """What one source alone tells. Nearly every study has only one; what the general way makes of it is the same."""
+    series = tuple(sorted(source.series or (), key=_place))
+    counts = [one.instances for one in series if one.instances is not None]
+    instances = source.number_of_instances
+    if counts and (instances is not None or len(counts) == len(series)):
+        instances = max(instances or 0, sum(counts))
+    return Study(
+        id=study_id,
+        uid=source.uid,
+        sources=(source,),
+        started=source.started,
+        modalities=source.modalities,
+        description=source.description or None,
+        accessions=(source.accession,) if source.accession else (),
+        referrer=source.referrer or None,
+        procedure_codes=source.procedure_codes,
+        availability=source.availability,
+        number_of_series=max(source.number_of_series or 0, len(series)) if series else source.number_of_series,
+        number_of_instances=instances,
+        series=series or None,
+        series_holders=((source.facility,),) * len(series),
+        last_updated=_last_updated((facts,)),
     )
 
 
@@ -122,6 +153,5 @@ def _number_of_instances(told: Sequence[SourceStudy], series: Sequence[Series]) 
 
 
 def _last_updated(facts: Iterable[SourceFacts]) -> datetime:
-    times = [time for fact in facts for time in (fact.first_seen, fact.linked_at, fact.opened_at) if time]
-    latest = max(times).astimezone(UTC)
-    return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
+    latest = max([time for fact in facts for time in fact if time]).astimezone(UTC)
+    return latest - timedelta(microseconds=latest.microsecond % 1000)

@@ -1,7 +1,5 @@
 """How a DICOM person name (PN, PS3.5 §6.2.1) reads."""
 
-from collections.abc import Iterator
-
 from gateway.imaging.dicom_json import Row, clean, values
 
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -28,15 +26,15 @@ def family_names(row: Row, tag: str) -> tuple[str, ...]:
     return tuple([family for family in families if family])
 
 
-def _groups(row: Row, tag: str) -> Iterator[str]:
+def _groups(row: Row, tag: str) -> list[str]:
     """The component groups of the first name: alphabetic, ideographic, phonetic, in this order.
 
     A name is an object of groups (PS3.18 §F.2.2) or, from some archives, the string with `=` between them.
     """
+    found: list[str] = []
     for value in values(row, tag):
         if type(value) is dict:
-            for group in _GROUPS:
-                if group in value:
-                    yield clean(value[group], _LONGEST_NAME)
+            found += [clean(value[group], _LONGEST_NAME) for group in _GROUPS if group in value]
         elif type(value) is str:
-            yield from (clean(group, _LONGEST_NAME) for group in value.split("="))
+            found += [clean(group, _LONGEST_NAME) for group in value.split("=")]
+    return found

@@ -1,7 +1,6 @@
 """What was seen first when: the memory behind stable ids and `meta.lastUpdated`."""
 
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -199,7 +198,7 @@ def test_queries_that_see_a_change_together_agree(engine: Engine, keys: KeyRing)
     def look(number: int) -> None:
         start.wait()
         at = LATER + timedelta(seconds=number)
-        told.append(times(Sightings(engine, keys).observe(ANNA, [replace(a_study(), description="NEW")], at))[0])
+        told.append(times(Sightings(engine, keys).observe(ANNA, [a_study(description="NEW")], at))[0])
 
     threads = [threading.Thread(target=look, args=(number,)) for number in range(4)]
     for thread in threads:

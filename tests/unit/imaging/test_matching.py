@@ -1,6 +1,5 @@
 """A search finds exactly the studies that have what it asks for, as the caller may see them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -301,4 +300,4 @@ def test_studies_are_sorted_by_each_key_in_turn() -> None:
 def a_study_called(name: str, start: Started | None) -> Study:
     """A study called `name`, updated the later the further its name is in the alphabet."""
     time = datetime(2026, 1, ord(name) - 96, tzinfo=UTC)
-    return replace(a_study(a_source(started=start), facts=some_facts(first_seen=time, linked_at=time)), id=name)
+    return a_study(a_source(started=start), facts=some_facts(first_seen=time, linked_at=time))._replace(id=name)
