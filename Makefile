@@ -56,7 +56,7 @@ bench: setup-dev ## the gateway beside the limit and the glue, in one run
 	@$(BIN)/python -m bench.run
 
 lock: setup-dev ## compile requirements*.txt from requirements*.in
-	@cd . && for name in requirements requirements-dev requirements-validator requirements-node; do test ! -f $$name.in || $(BIN)/$(LOCK) $$name.in -o $$name.txt; done
+	@cd . && for name in requirements requirements-train requirements-dev requirements-validator requirements-node; do test ! -f $$name.in || $(BIN)/$(LOCK) $$name.in -o $$name.txt; done
 
 clean: ## remove what was made here
 	@rm -rf .venv .venvs var .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/node/node_modules
