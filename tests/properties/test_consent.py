@@ -1,15 +1,17 @@
 """What holds of every consent decision, for any consents of a person and any caller."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.consent.decide import decide_query
-from gateway.consent.policy import ConsentVersion, PatientPolicy, Provision
-from gateway.model import FacilityID, ImplicitPolicy, PatientID, Requester
+from gateway.consent.decide import decide_data, decide_query
+from gateway.consent.labels import Labels
+from gateway.consent.policy import ConsentVersion, DataPeriod, PatientPolicy, Provision
+from gateway.consent.reach import Data
+from gateway.model import FacilityID, ImplicitPolicy, Moment, PatientID, Requester
 from tests.factories_consent import NOW, a_requester
 
 FACILITIES = tuple(FacilityID(name) for name in ("north", "south", "west"))
@@ -17,6 +19,29 @@ PURPOSES = ("TREAT", "ETREAT", "BTG", "HPAYMT", "HMARKT", "HRESCH", "CLINTRCH")
 ACTORS = ("Organization/north", "urn:oid:1.2.3", "Practitioner/dr", "Practitioner/nobody")
 POLICIES: tuple[ImplicitPolicy, ...] = ("basic-normal", "all-normal", "break-glass-only", "deny")
 BELOW = {"TREAT": {"TREAT", "ETREAT", "BTG"}, "ETREAT": {"ETREAT", "BTG"}, "HRESCH": {"HRESCH", "CLINTRCH"}}
+
+A_DAY = timedelta(days=1)
+DAYS = tuple(datetime(2024, 3, day, tzinfo=UTC) for day in (1, 2, 3, 4))
+DATA_PERIODS = tuple(
+    DataPeriod(start=start, end=end, start_zoned=False, end_zoned=False)
+    for start, end in ((DAYS[1], None), (None, DAYS[2]), (DAYS[1], DAYS[2]), (DAYS[3], None))
+)
+LABELS = (("N",), ("R",), ("N", "PSY"), ("PSY",), ("ETH",), ("ETHUD",), ("V",))
+KINDS = (
+    Labels(),
+    Labels("R"),
+    Labels("R", frozenset(("PSY",))),
+    Labels("R", frozenset(("ETHUD",))),
+    Labels("R", frozenset(("PSY", "ETHUD"))),
+    Labels("R", frozenset(("ETHUD",)), part2=True),
+)
+STUDIES = tuple(
+    Data(facility, labels, frozenset((uid,)), day and Moment(start=day, end=day + A_DAY))
+    for facility in FACILITIES
+    for index, labels in enumerate(KINDS)
+    for uid, day in (("1.2.3", DAYS[index % 4]), ("1.2.4", (None, DAYS[1], DAYS[2])[index % 3]))
+)
+"""Every kind of study at every facility; three have no date."""
 
 limits = st.sampled_from((None, NOW - timedelta(days=2), NOW - timedelta(days=1), NOW, NOW + timedelta(days=1)))
 kinds = st.sampled_from(("permit", "deny"))
@@ -35,10 +60,23 @@ def rules(draw: st.DrawFn, kind: str | None = None, depth: int = 1) -> Provision
         purposes=draw(some(PURPOSES)),
         actors=draw(some(ACTORS)),
         authored_by=draw(st.none() | some(FACILITIES)),  # type: ignore[arg-type]
+        studies=draw(st.sampled_from(((), (), ("1.2.3",), ("1.2.4", "9.9")))),
+        labels=draw(st.just(()) | st.sampled_from(LABELS)),
+        data_period=draw(st.none() | st.sampled_from(DATA_PERIODS)),
         period_start=draw(limits),
         period_end=draw(limits),
-        nested=tuple(draw(st.lists(rules(depth=0), max_size=2))) if depth else (),
+        nested=tuple(draw(st.lists(rules_with_exceptions(), max_size=2))) if depth else (),
     )
+
+
+@st.composite
+def rules_with_exceptions(draw: st.DrawFn) -> Provision:
+    """A nested provision, now and then with an exception that turns it round, for everybody (FHIR R5)."""
+    rule = draw(rules(depth=0))
+    if draw(st.integers(0, 3)):
+        return rule
+    exception = draw(rules(kind="deny" if rule.type == "permit" else "permit", depth=0))
+    return replace(rule, nested=(replace(exception, actors=()),))
 
 
 @st.composite
@@ -69,9 +107,17 @@ requesters = st.builds(
 )
 
 
-def shown(policy: PatientPolicy, requester: Requester) -> set[FacilityID]:
-    """The facilities whose data this caller may see."""
+def asked(policy: PatientPolicy, requester: Requester) -> set[FacilityID]:
+    """The facilities that may be asked for this caller."""
     return {id_ for id_, decision in decide_query(policy, requester, FACILITIES, NOW).items() if decision.permitted}
+
+
+def shown(policy: PatientPolicy, requester: Requester) -> set[int]:
+    """The studies that this caller may see, by their place in `STUDIES`; all of facilities that may be asked."""
+    decisions = decide_data(policy, requester, STUDIES, NOW)
+    found = {index for index, decision in enumerate(decisions) if decision.permitted}
+    assert {STUDIES[index].facility for index in found} <= asked(policy, requester)
+    return found
 
 
 @given(policies, requesters, versions("deny"))
@@ -165,7 +211,8 @@ def test_asking_for_more_purposes_never_shows_more(policy: PatientPolicy, reques
 @given(policies, requesters)
 def test_a_permit_says_since_when_and_never_from_the_future(policy: PatientPolicy, requester: Requester) -> None:
     """`opened_at` lies in the past, and is there whenever a consent permits."""
-    for decision in decide_query(policy, requester, FACILITIES, NOW).values():
+    asked_about = decide_query(policy, requester, FACILITIES, NOW).values()
+    for decision in (*asked_about, *decide_data(policy, requester, STUDIES, NOW)):
         assert decision.reason
         if decision.permitted and decision.consents:
             assert decision.opened_at is not None
@@ -200,7 +247,7 @@ def test_t070_ten_thousand_random_policies_are_decided_as_the_standard_reads() -
 
 
 def _any_version(random: Random) -> ConsentVersion:
-    root = _any_rule(random, tuple(_any_rule(random) for _ in range(random.randrange(3))))
+    root = _any_rule(random, tuple(_any_nested(random) for _ in range(random.randrange(3))))
     return ConsentVersion(
         id=random.choice("abc"),
         version=random.randrange(1, 4),
@@ -211,12 +258,23 @@ def _any_version(random: Random) -> ConsentVersion:
     )
 
 
+def _any_nested(random: Random) -> Provision:
+    rule = _any_rule(random)
+    if random.random() < 0.8:
+        return rule
+    exception = replace(_any_rule(random), type="deny" if rule.type == "permit" else "permit", actors=())
+    return replace(rule, nested=(exception,))
+
+
 def _any_rule(random: Random, nested: tuple[Provision, ...] = ()) -> Provision:
     return Provision(
         type=random.choice(("permit", "permit", "deny")),
         purposes=tuple(random.sample(PURPOSES, random.randrange(3))),
         actors=tuple(random.sample(ACTORS, random.choice((0, 0, 1, 2)))),
         authored_by=random.choice((None, None, tuple(random.sample(FACILITIES, random.randrange(3))))),
+        studies=random.choice(((), (), (), ("1.2.3",), ("1.2.4", "9.9"))),
+        labels=random.choice(((), (), *LABELS)),
+        data_period=random.choice((None, None, *DATA_PERIODS)),
         period_start=random.choice((None, None, NOW - timedelta(days=1), NOW, NOW + timedelta(days=1))),
         period_end=random.choice((None, None, NOW - timedelta(days=1), NOW, NOW + timedelta(days=1))),
         nested=nested,
@@ -224,65 +282,138 @@ def _any_rule(random: Random, nested: tuple[Provision, ...] = ()) -> Provision:
 
 
 # The second evaluator. It shares nothing with the product but the values, and says the rules in another way: it writes
-# out all that a rule is about, as (purpose, actor, facility) triples, and looks the question up in it.
+# out all that a rule is about, as (purpose, actor, study) triples, and looks the question up in it.
 
-Triple = tuple[str, str, str]
+Triple = tuple[str, str, int]
+ABOVE = {"PSY": {"PSY"}, "ETHUD": {"ETHUD", "ETH"}}
 
 
-def _extent(rule: Provision, outer: Provision | None) -> set[Triple]:
+def _labelled(named: tuple[str, ...], kind: str, labels: Labels) -> bool:
+    scale = "ULMNRV"
+    levels = [scale.index(code) for code in named if code in scale]
+    level = scale.index(labels.confidentiality)
+    if kind == "permit":
+        kinds = labels.sensitivities
+        return any(one >= level for one in levels) or (bool(kinds) and all(ABOVE[k] & set(named) for k in kinds))
+    return any(one <= level for one in levels) or any(ABOVE[k] & set(named) for k in labels.sensitivities)
+
+
+def _timed(period: DataPeriod | None, kind: str, made: Moment | None) -> bool:
+    if period is None:
+        return True
+    if made is None:
+        return kind == "deny"
+    start, end = period.start or DAYS[0], period.end or DAYS[3] + A_DAY
+    days = [day for day in DAYS if made.start <= day < made.end]
+    return all(start <= day < end for day in days) if kind == "permit" else any(start <= day < end for day in days)
+
+
+def _named(rule: Provision, data: Data) -> bool:
+    if rule.authored_by is None and not rule.studies:
+        return True
+    return data.facility in (rule.authored_by or ()) or bool(set(rule.studies) & (data.names or frozenset()))
+
+
+def _extent(rule: Provision, outer: Provision | None, *, at: datetime) -> set[Triple]:
     permit = rule.type == "permit"
+    inner = rule.nested if outer is not None else ()
     if permit and outer is not None:
+        names_data = rule.authored_by is not None or rule.studies
         rule = replace(
             rule,
             purposes=rule.purposes or outer.purposes,
             actors=rule.actors or outer.actors,
-            authored_by=outer.authored_by if rule.authored_by is None else rule.authored_by,
+            authored_by=rule.authored_by if names_data else outer.authored_by,
+            studies=rule.studies if names_data else outer.studies,
+            labels=rule.labels or outer.labels,
+            data_period=rule.data_period or outer.data_period,
         )
     purposes: set[str] = set()
     for purpose in rule.purposes or PURPOSES:
         purposes |= BELOW.get(purpose, {purpose})
     if permit and "BTG" not in rule.purposes:
         purposes.discard("BTG")
-    facilities = FACILITIES if rule.authored_by is None else rule.authored_by
-    return {(p, a, f) for p in purposes for a in (rule.actors or ("*",)) for f in facilities}
+    explicit = bool(rule.studies) or bool({"PSY", "ETH", "ETHUD"} & set(rule.labels))
+    about: set[Triple] = set()
+    for index, data in enumerate(STUDIES):
+        if not _named(rule, data) or not _timed(rule.data_period, rule.type, data.started):
+            continue
+        if rule.labels and not _labelled(rule.labels, rule.type, data.labels):
+            continue
+        opens = not data.labels.part2 or explicit or data.facility in (rule.authored_by or ())
+        about |= {(p, a, index) for p in purposes if not permit or opens or p == "BTG" for a in rule.actors or ("*",)}
+    for exception in inner:
+        if _in_time(exception, at):
+            gone = {(p, i) for p, _, i in _extent(exception, None, at=at)}
+            about = {(p, a, i) for p, a, i in about if (p, i) not in gone}
+    return about
 
 
-def _shown_by_the_text(policy: PatientPolicy, requester: Requester) -> set[FacilityID]:
-    return {id_ for id_ in FACILITIES if all(_may(policy, requester, p, id_, NOW) for p in requester.purposes)}
+def _in_time(rule: Provision, now: datetime) -> bool:
+    return not (rule.period_start and now < rule.period_start) and not (rule.period_end and now >= rule.period_end)
 
 
-def _may(policy: PatientPolicy, requester: Requester, purpose: str, facility: str, now: datetime) -> bool:
+def _shown_by_the_text(policy: PatientPolicy, requester: Requester) -> set[int]:
+    extents = [
+        (
+            consent,
+            _extent(consent.root, None, at=NOW),
+            [(rule.type, _extent(rule, consent.root, at=NOW)) for rule in consent.root.nested if _in_time(rule, NOW)],
+        )
+        if consent.root is not None
+        else (consent, set[Triple](), [])
+        for consent in policy.consents
+        if consent.active
+    ]
+    return {
+        index
+        for index in range(len(STUDIES))
+        if all(_may(policy, extents, requester, p, index, NOW) for p in requester.purposes)
+    }
+
+
+def _may(
+    policy: PatientPolicy,
+    extents: list[tuple[ConsentVersion, set[Triple], list[tuple[str, set[Triple]]]]],
+    requester: Requester,
+    purpose: str,
+    index: int,
+    now: datetime,
+) -> bool:
     callers = {"*", requester.organization, "Organization/" + requester.organization}
     if requester.subject_id:
         callers |= {requester.subject_id, "Practitioner/" + requester.subject_id.removeprefix("Practitioner/")}
-    question = {(purpose, caller, facility) for caller in callers}
-
-    def in_time(rule: Provision) -> bool:
-        return not (rule.period_start and now < rule.period_start) and not (rule.period_end and now >= rule.period_end)
-
+    question = {(purpose, caller, index) for caller in callers}
     said: list[str] = []
     permits_on_file = False
     bounds = {policy.implicit}
-    for consent in policy.consents:
-        if not consent.active:
-            continue
+    for consent, at_the_root, inside in extents:
         if consent.root is None:
             return False
-        if not in_time(consent.root):
+        if not _in_time(consent.root, now):
             continue
         bounds |= set(consent.bases)
         permits_on_file |= consent.root.type == "permit"
-        nested = [r.type for r in consent.root.nested if in_time(r) and question & _extent(r, consent.root)]
+        nested = [kind for kind, extent in inside if question & extent]
         if nested:
             said.append(min(nested))  # "deny" comes before "permit" in the alphabet too
-        elif question & _extent(consent.root, None):
+        elif question & at_the_root:
             said.append(consent.root.type)
     if said:
         return "deny" not in said
+    labels = STUDIES[index].labels
     opens = {
         "basic-normal": {"TREAT", "ETREAT"},
         "all-normal": set(PURPOSES),
         "break-glass-only": {"BTG"},
         "deny": set[str](),
     }
-    return not permits_on_file and all(purpose in opens[bound] for bound in bounds)
+    free = purpose == "BTG" or not labels.part2
+    return (
+        not permits_on_file
+        and free
+        and all(
+            purpose in opens[bound] and (bound == "break-glass-only" or labels.confidentiality == "N")
+            for bound in bounds
+        )
+    )
