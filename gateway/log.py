@@ -34,6 +34,7 @@ class Event(StrEnum):
     IDENTIFIER_AMBIGUOUS = "identifier-ambiguous"
     STRONG_IDENTIFIER_CONFLICT = "strong-identifier-conflict"
     CONSENT_NOT_EVALUABLE = "consent-not-evaluable"
+    CONSENT_OF_SEVERAL = "consent-of-several"
     TOKEN_ISSUED = "token-issued"
     TOKEN_REFUSED = "token-refused"
     ACCESS_REFUSED = "access-refused"

@@ -19,12 +19,14 @@ from gateway.auth.clients import ClientRegistry
 from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.cache import open_cache
 from gateway.config import Settings
+from gateway.consent.belonging import Identity
 from gateway.consent.store import StoredConsents
 from gateway.db.crypto import KeyRing, create_key_file, read_key_file
 from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
 from gateway.errors import DependencyUnavailable
 from gateway.health import Ping
+from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
 from gateway.rooms import Rooms
@@ -61,7 +63,12 @@ def build_house(settings: Settings) -> House:
     rooms = Rooms(
         mpi=index,
         records=index,
-        consents=StoredConsents(engine, keys, settings.consent_policy, RETIRED_INTO),
+        consents=StoredConsents(
+            engine,
+            keys,
+            settings.consent_policy,
+            Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED),
+        ),
         facilities=FanOut(registry),
         sightings=Sightings(engine, keys),
         audit=audit,

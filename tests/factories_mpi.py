@@ -7,12 +7,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from gateway.audit.record import AuditRecord
+from gateway.consent.belonging import Identity
 from gateway.db.crypto import KeyRing
 from gateway.model import Identifier, PatientID, PatientIdentity, PatientRef
+from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.fhir_patient import read_patient
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.resolve import PatientIndex
+from gateway.mpi.retired import RETIRED_INTO
 
 NORTH = "urn:oid:1.2.36.1.10"
 SOUTH = "urn:oid:1.2.36.1.20"
@@ -21,6 +24,8 @@ DOMAINS = frozenset((NORTH, SOUTH, EAST))
 NATIONAL = "http://example.org/national-id"
 INSURANCE = "http://example.org/insurance"
 STRONG = frozenset((NATIONAL,))
+IDENTITY = Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED)
+"""How the index tells the consent store whose a consent is."""
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 

@@ -20,9 +20,9 @@ from gateway.db.session import open_database, reading, writing
 from gateway.errors import DependencyUnavailable
 from gateway.metrics import ALERTS
 from gateway.model import FacilityID, PatientID
-from gateway.mpi.retired import RETIRED_INTO
 from gateway.mpi.tables import person
 from tests.factories_consent import NOW, SOUTH, a_requester, a_resource, authored_by
+from tests.factories_mpi import IDENTITY
 
 ANNE, BORIS = (PatientID(f"00000000-0000-4000-8000-00000000000{digit}") for digit in (1, 2))
 NAMES: Mapping[str, FacilityID] = {"Organization/south": SOUTH}
@@ -34,7 +34,7 @@ def store(engine: Engine, keys: KeyRing) -> StoredConsents:
     with writing(engine) as connection:
         for id_ in (ANNE, BORIS):
             connection.execute(insert(person), {"id": id_, "created_at": NOW})
-    return StoredConsents(engine, keys, "basic-normal", RETIRED_INTO)
+    return StoredConsents(engine, keys, "basic-normal", IDENTITY)
 
 
 def a_filing(person_id: PatientID = ANNE, provision: dict[str, Any] | None = None, **changes: Any) -> Filing:
@@ -225,7 +225,7 @@ def break_seal(engine: Engine, _keys: KeyRing) -> None:
 
 def swap_versions(engine: Engine, keys: KeyRing) -> None:
     """A permit of one version is put in the place of the deny of the next."""
-    store = StoredConsents(engine, keys, "deny", RETIRED_INTO)
+    store = StoredConsents(engine, keys, "deny", IDENTITY)
     file(store, a_filing(provision=DENY), 1)
     with writing(engine) as connection:
         first = connection.execute(select(consent_version.c.content).where(consent_version.c.version == 1)).scalar_one()
@@ -240,13 +240,13 @@ def test_t058_a_store_that_fails_is_an_error_and_never_none(
     file(store, a_filing())
     damage(engine, keys)
     with pytest.raises(DependencyUnavailable):
-        StoredConsents(engine, keys, "all-normal", RETIRED_INTO).find(ANNE)
+        StoredConsents(engine, keys, "all-normal", IDENTITY).find(ANNE)
 
 
 def test_t058_a_database_that_is_not_there_is_an_error(keys: KeyRing) -> None:
     """Reading, history and filing alike."""
     engine = open_database("postgresql://nobody@127.0.0.1:1/none")
-    store = StoredConsents(engine, keys, "all-normal", RETIRED_INTO)
+    store = StoredConsents(engine, keys, "all-normal", IDENTITY)
     for call in (lambda: store.find(ANNE), lambda: store.history(ANNE), lambda: store.save([a_filing()], NOW)):
         with pytest.raises(DependencyUnavailable):
             call()
@@ -266,7 +266,7 @@ def test_a_version_in_another_process_counts_at_once(engine: Engine, keys: KeyRi
     """What is remembered is a version's meaning, never which version is current."""
     file(store, a_filing())
     assert store.find(ANNE).consents[0].version == 1
-    other = StoredConsents(engine, keys, "basic-normal", RETIRED_INTO)
+    other = StoredConsents(engine, keys, "basic-normal", IDENTITY)
     file(other, a_filing(provision=DENY), 1)
     assert store.find(ANNE).consents[0].version == 2
     with writing(engine) as connection:

@@ -24,7 +24,7 @@ from tests.services.gateway import Gateway
 
 PLANTED_NAME = f"{canary.FAMILY}^{canary.GIVEN}"
 FACILITY_DEADLINE_MS = 1000
-QUERY_DEADLINE_MS = 4000
+QUERY_DEADLINE_MS = 10_000
 TOKEN_SERVES_S = 120
 
 
@@ -106,12 +106,24 @@ class SmallExchange:
         for server in self.servers.values():
             server.stop()
 
-    def file_consent(self, name: str, provision: Mapping[str, Any]) -> None:
-        """The person's consent `c-{name}` is now this one."""
-        who = {"identifier": {"system": domain_of(self._known_at[name]), "value": patient_id(name)}}
-        self._consents.append(a_resource(dict(provision), id=f"c-{name}", patient=who))
+    def file_consent(
+        self,
+        name: str,
+        provision: Mapping[str, Any],
+        *,
+        facility: str | None = None,
+        patient: Mapping[str, Any] | None = None,
+    ) -> None:
+        """The person's consent `c-{name}` is now this one; `patient` is how it names the person."""
+        domain = domain_of(facility or self._known_at[name]) if patient is None else ""
+        who = patient or {"identifier": {"system": domain, "value": patient_id(name)}}
+        self._consents.append(a_resource(dict(provision), id=f"c-{name}", patient=dict(who)))
         if self._client:
             self._load_consents()
+
+    def feed(self, *patients: Mapping[str, Any]) -> None:
+        """The facilities now say this of these patients."""
+        self.gateway.run("patients", "load", str(self.gateway.write("patients.ndjson", _ndjson(patients))))
 
     def bar(self, name: str, *facilities: str) -> None:
         """The person permits treatment, but nothing of what these facilities hold."""

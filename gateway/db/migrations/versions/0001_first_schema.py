@@ -117,10 +117,12 @@ def _create_consent() -> None:
         "consent",
         sa.Column("key", BLIND_INDEX, nullable=False),
         sa.Column("person_id", UUID, nullable=False),
+        sa.Column("identifier_key", BLIND_INDEX, nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_consent"),
     )
     op.create_index("ix_consent_person_id", "consent", ["person_id"])
+    op.create_index("ix_consent_identifier_key", "consent", ["identifier_key"])
     op.create_table(
         "consent_version",
         sa.Column("key", BLIND_INDEX, nullable=False),
