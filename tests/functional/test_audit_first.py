@@ -15,7 +15,7 @@ from tests.services.postgres import Postgres
 from tests.services.redis import Redis
 
 UID = "2.25.71"
-MOST_S = 8
+MOST_S = 10
 
 
 def an_exchange(**settings: str) -> SmallExchange:
