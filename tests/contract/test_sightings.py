@@ -76,14 +76,6 @@ def test_a_changed_study_is_seen_anew(sightings: Sightings, change: dict[str, An
     assert times(sightings.observe(ANNA, [changed], LATER + timedelta(hours=1))) == [LATER]
 
 
-def test_the_order_of_series_is_no_change(sightings: Sightings) -> None:
-    """Archives answer in any order."""
-    sightings.observe(ANNA, [a_study()], T0)
-    turned = a_study(series=tuple(reversed(a_study().series or ())))
-
-    assert times(sightings.observe(ANNA, [turned], LATER)) == [T0]
-
-
 def test_seeing_a_study_with_or_without_its_series_is_no_change(sightings: Sightings) -> None:
     """A summary asks for no series, and series may come too late."""
     bare = a_study(series=None)
