@@ -27,12 +27,12 @@ from gateway.adapters.qido import (
     Listing,
     patient_parameters,
 )
-from gateway.adapters.row_check import Verdict, can_be_sent, issuers_of, judge_row
+from gateway.adapters.row_check import Verdict, can_be_sent, check_row, issuers_of
 from gateway.imaging.dicom_json import Row, token
 from gateway.imaging.from_dicom import (
     UnreadableStudy,
+    issuer_of,
     patient_id_of,
-    patient_of,
     read_series,
     read_study,
     with_series,
@@ -43,6 +43,7 @@ from gateway.model import Facility, LocalPatientID, SourceRecord, StudyUID
 MOST_STUDIES = 5_000
 """Of one record; more are cut off, and the facility is named incomplete."""
 MOST_SERIES = 20_000
+MOST_SERIES_OF_A_STUDY = 1_000
 MOST_STUDIES_ASKED_ONE_BY_ONE = 200
 _AT_ONCE = 8
 """Requests side by side to an archive that must be asked for each study's series."""
@@ -79,7 +80,10 @@ class DICOMwebAdapter:
 
 
 def _fetch(listings: Sequence[Listing], at_once: int | None = None) -> Asking:
-    """All `listings` have ended: complete, cut off or failed."""
+    """All `listings` have ended: complete, cut off or failed.
+
+    Asked some at once, they are no longer asked once one is cut off: the archive does not keep to what it is asked.
+    """
     waiting = list(listings)
     while waiting:
         wanted = [(listing, listing.wanted()) for listing in waiting[:at_once]]
@@ -89,6 +93,9 @@ def _fetch(listings: Sequence[Listing], at_once: int | None = None) -> Asking:
             for listing, of_one in wanted:
                 listing.take(list(islice(results, len(of_one))))
         waiting = [listing for listing, of_one in wanted if of_one] + waiting[len(wanted) :]
+        if at_once is not None and any(listing.cut_off for listing, _ in wanted):
+            for listing in waiting:
+                listing.stop()
 
 
 @dataclass(slots=True)
@@ -141,11 +148,10 @@ class _Asked:
     def read(self) -> None:
         """The studies of the record, and the series that came with them, are read."""
         rows = self.studies_listing.rows
-        patients = [patient_of(row) for row in rows]
-        issuers = issuers_of(self._facility, [patient.issuer for patient in patients])
-        for row, patient in zip(rows, patients, strict=True):
+        issuers = issuers_of(self._facility, [issuer_of(row) for row in rows])
+        for row in rows:
             self._listed.add(token(row, STUDY_UID) or "")
-            verdict = judge_row(patient, self._record, issuers)
+            verdict = check_row(row, self._record, issuers)
             self.counts.count(verdict)
             if verdict == "accepted":
                 self._accept(row)
@@ -166,7 +172,7 @@ class _Asked:
                 SERIES_UID,
                 SERIES_FIELDS,
                 self._series_manners,
-                MOST_SERIES,
+                MOST_SERIES_OF_A_STUDY,
             )
             for uid in left[:MOST_STUDIES_ASKED_ONE_BY_ONE]
         }

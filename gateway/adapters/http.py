@@ -15,9 +15,9 @@ from gateway.adapters.base import Conversation, FacilityReply, HTTPExchange, HTT
 from gateway.deadline import Deadline
 from gateway.model import FacilityID
 
-MOST_BYTES_A_FACILITY = 32 * 1024 * 1024
+MOST_BYTES_A_FACILITY = 16 * 1024 * 1024
 """All bodies that one facility sends in one query, decoded."""
-MOST_BYTES_A_QUERY = 128 * 1024 * 1024
+MOST_BYTES_A_QUERY = 64 * 1024 * 1024
 _MOST_LATE_ROUNDS = 100
 """A conversation that still asks after its time is spent is ended after so many refusals."""
 

@@ -98,7 +98,7 @@ def read_rows(result: HTTPResult) -> list[Row]:
         rows = orjson.loads(body)  # refuses NaN, invalid UTF-8, lone surrogates and deep nesting by itself
         if rows is None:
             return []
-        if type(rows) is not list or not all(type(row) is dict for row in rows):
+        if type(rows) is not list or not set(map(type, rows)) <= {dict}:
             raise Refused("unreadable")
         if body.count(b'"00100020"') > len(rows) or body.count(b'"0020000D"') > len(rows):
             # Identifiers stand there more often than there are rows: inside sequences, or twice in a row.
@@ -160,6 +160,16 @@ class Listing:
     def complete(self) -> bool:
         """Whether these are all rows that the archive has."""
         return self.failure is None and not self._pages.truncated
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the archive has, or says that it has, more rows than are read."""
+        return self._pages.truncated
+
+    def stop(self) -> None:
+        """The list has ended as it is; if it had not, it counts as cut off."""
+        self._pages.truncated = self._pages.truncated or not self._pages.ended
+        self._pages.ended = True
 
     @property
     def not_understood(self) -> bool:
@@ -246,13 +256,11 @@ class _Pages:
         """Add the next page."""
         first = not self.begun
         self._count += 1
-        new = {uid for row in page if (uid := token(row, self._uid_tag)) is not None} - self._seen
         if first:
             self._step = len(page)
-        elif not new:
+        elif not self._brings_new(page):
             self._take_repetition(page, limit)
             return
-        self._seen |= new
         self.rows += page
         if first:
             more = told_of_more or len(page) == limit
@@ -266,6 +274,16 @@ class _Pages:
         if len(self.rows) > self._most_rows or (more and (self._count >= MOST_PAGES or limit is None)):
             self.truncated = self.ended = True
             del self.rows[self._most_rows :]
+
+    def _brings_new(self, page: list[Row]) -> bool:
+        if not self._seen:  # most lists have one page, and need no memory of what was on it
+            self._seen = self._uids_of(self.rows)
+        new = self._uids_of(page) - self._seen
+        self._seen |= new
+        return bool(new)
+
+    def _uids_of(self, rows: list[Row]) -> set[str]:
+        return {uid for row in rows if (uid := token(row, self._uid_tag)) is not None}
 
     def _take_repetition(self, page: list[Row], limit: int | None) -> None:
         self.ended = True

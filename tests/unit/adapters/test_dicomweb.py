@@ -439,3 +439,19 @@ def test_rows_of_any_shape_are_survived(row: dict[str, object]) -> None:
     reply = Exchanges(answers).hold(DICOMwebAdapter().converse(a_target(facility=a_facility()), QUESTION))
 
     assert [study.uid for study in reply.studies] == ["2.25.1"]
+
+
+def test_t106_an_archive_that_answers_more_series_than_a_study_has_is_not_asked_for_the_next_ones() -> None:
+    """What came before is kept, the facility is incomplete, and the work it makes is bounded by one round."""
+    archive = an_archive(studies=40, series_by_patient=False, ignores_limit=True)
+    for number in range(8):
+        uid = f"2.25.{1000 + number}"
+        archive.series += [a_series_row(uid, f"{uid}.9.{n}") for n in range(1_100)]
+
+    reply, exchanges = ask(archive)
+
+    per_study = [url for url in exchanges.urls if url.startswith("/studies/")]
+    assert len({url.partition("?")[0] for url in per_study}) == 8
+    assert len(reply.studies) == 40
+    assert reply.incomplete
+    assert all(study.series is None for study in reply.studies[8:])
