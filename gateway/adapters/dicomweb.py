@@ -164,7 +164,9 @@ class _Asked:
 
     def series_left(self) -> list[Listing]:
         """A list for each study whose series did not come, or not all, when all series were asked for at once."""
-        left = [] if self._timed_out() else [uid for uid in self.studies if not self._has_all_series(uid)]
+        # Of an archive that overflows, enough has been read.
+        given_up = self._timed_out() or self.studies_listing.truncated
+        left = [] if given_up else [uid for uid in self.studies if not self._has_all_series(uid)]
         self._left = {
             uid: Listing(
                 f"{self._base}/studies/{uid}/series",

@@ -172,6 +172,11 @@ class Listing:
         self._pages.ended = True
 
     @property
+    def truncated(self) -> bool:
+        """Whether the archive has more rows than are read of any."""
+        return self._pages.truncated
+
+    @property
     def not_understood(self) -> bool:
         """Whether the archive refused a question that had to be escaped: it does not decode what is."""
         parameter = self._attempts[0][0] if self._attempts else None

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-from gateway.imaging.from_dicom import RowPatient
+from gateway.imaging.dicom_json import Row, token
+from gateway.imaging.from_dicom import RowPatient, issuer_of, patient_id_of, patient_of
 from gateway.model import Demographics, Facility, SourceRecord
 
 Verdict = Literal["accepted", "another_patient", "contradicts"]
@@ -48,6 +49,23 @@ def issuers_of(facility: Facility, stated: Iterable[str | None]) -> frozenset[st
         if len(others) == 1 and not known.intersection(stated):
             known |= others
     return frozenset(known)
+
+
+def check_row(row: Row, record: SourceRecord, issuers: frozenset[str]) -> Verdict:
+    """What may be done with a row that came back when `record` was asked for."""
+    # Nearly every row says the very PatientID and birth date of the record; then its name has nothing to decide.
+    if (
+        patient_id_of(row) == record.identifier.value.rstrip(" ")
+        and issuer_of(row) is None
+        and token(row, "00100030") == _written_as_da(record.demographics.birth_date)
+    ):
+        return "accepted"
+    return judge_row(patient_of(row), record, issuers)
+
+
+def _written_as_da(birth_date: str | None) -> str | None:
+    """A whole birth date as DICOM writes it (PS3.5 §6.2 DA)."""
+    return birth_date.replace("-", "") if birth_date else None
 
 
 def judge_row(row: RowPatient, record: SourceRecord, issuers: frozenset[str]) -> Verdict:
