@@ -46,7 +46,7 @@ def patient_of(row: Row) -> RowPatient:
     birth_date = read_date(token(row, "00100030"))
     return RowPatient(
         patient_id=patient_id_of(row),
-        issuer=text(row, "00100021"),
+        issuer=issuer_of(row),
         family=family_names(row, "00100010"),
         birth_date=birth_date.isoformat() if birth_date else None,
     )
@@ -61,6 +61,11 @@ def patient_id_of(row: Row) -> str | None:
     if type(value) is not str:
         return str(value) if type(value) is int else None
     return value.rstrip(" \0") or None
+
+
+def issuer_of(row: Row) -> str | None:
+    """(0010,0021)."""
+    return text(row, "00100021")
 
 
 def read_study(row: Row, facility: Facility, record_id: int, local_id: LocalPatientID) -> SourceStudy:
