@@ -51,8 +51,12 @@ def answer_record(
     *,
     failed: bool = False,
     resources: tuple[str, ...] = (),
+    withheld: Sequence[tuple[StudyUID, Decision]] = (),
 ) -> AuditRecord:
-    """The record of one answer: who, for whom, why, on which consents, what was asked of whom, what is released."""
+    """The record of one answer: who, for whom, why, on which consents, what was asked of whom, what is released.
+
+    `withheld` are the sources of studies that their facility might have shown, each with its own decision.
+    """
     return AuditRecord(
         id=str(uuid.uuid4()),
         recorded=now,
@@ -64,7 +68,10 @@ def answer_record(
         request=request.raw,
         request_id=request.id,
         asked=tuple(_asked(reply) for reply in replies),
-        decided=tuple(_decided(decision) for decision in (decided or {}).values()),
+        decided=(
+            *(_decided(decision) for decision in (decided or {}).values()),
+            *(_decided(decision, uid) for uid, decision in withheld),
+        ),
         released=_released(page),
         resources=resources or tuple(f"ImagingStudy/{study.id}" for study in page),
     )
@@ -133,13 +140,14 @@ def _asked(reply: FacilityReply) -> Asked:
     )
 
 
-def _decided(decision: Decision) -> Decided:
+def _decided(decision: Decision, study: StudyUID | None = None) -> Decided:
     return Decided(
         facility=decision.facility,
         decision="permit" if decision.permitted else "deny",
         reason=decision.reason,
         consents=decision.consents,
         policy=decision.policy,
+        study=study,
     )
 
 

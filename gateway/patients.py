@@ -32,7 +32,8 @@ def find_patient(ref: PatientRef, requester: Requester, rooms: Rooms, request: R
         rooms.audit.record([answer_record(request, requester, None, now)])
         return None
     holders = holders_of(patient, rooms.facilities.all())
-    decided = decide_query(rooms.consents.find(patient.id), requester, list(holders), now)
+    floors = rooms.labels.floors([holder.facility for holder in holders.values()])
+    decided = decide_query(rooms.consents.find(patient.id), requester, list(holders), now, floors)
     permitted = permitted_records(holders, decided)
     answer = None
     if permitted:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gateway.adapters.base import Facilities, Observation, Sighting
 from gateway.audit.record import AuditLog
+from gateway.consent.label_rules import NO_RULES, LabelRules
 from gateway.consent.policy import Consents
 from gateway.imaging.study import SourceStudy
 from gateway.model import PatientID, PatientIdentity, StudyUID
@@ -50,3 +51,4 @@ class Rooms:
     sightings: StudySightings
     audit: AuditLog
     clock: Clock
+    labels: LabelRules = NO_RULES

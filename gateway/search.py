@@ -11,14 +11,24 @@ from typing import Literal
 
 from gateway.adapters.base import FacilityQuestion, FacilityReply, Observation, Target
 from gateway.consent.decide import decide_query, decide_sources
+from gateway.consent.labels import NORMAL, Labels, codings_of_labels
 from gateway.consent.policy import Decision, PatientPolicy
 from gateway.deadline import Deadline
 from gateway.disclosure import Request, alert_records, answer_record
 from gateway.errors import AccessRefused, AllFacilitiesFailed, DeadlinePassed, DependencyUnavailable, NotFound
 from gateway.imaging.matching import matches
 from gateway.imaging.merge import combine, group_duplicates
-from gateway.imaging.study import SourceFacts, Study
-from gateway.model import Facility, FacilityID, PatientIdentity, PatientRef, Requester, SourceRecord, StudyQuery
+from gateway.imaging.study import SourceFacts, SourceStudy, Study
+from gateway.model import (
+    Facility,
+    FacilityID,
+    PatientIdentity,
+    PatientRef,
+    Requester,
+    SourceRecord,
+    StudyQuery,
+    StudyUID,
+)
 from gateway.rooms import Rooms
 
 GapKind = Literal["timeout", "transient", "incomplete"]
@@ -67,7 +77,8 @@ def search_imaging_studies(
         rooms.audit.record([answer_record(request, requester, None, rooms.clock())])
         return SearchAnswer(facilities={})
     holders = holders_of(patient, rooms.facilities.all())
-    allowed = decide_query(rooms.consents.find(patient.id), requester, list(holders), rooms.clock())
+    floors = rooms.labels.floors([holder.facility for holder in holders.values()])
+    allowed = decide_query(rooms.consents.find(patient.id), requester, list(holders), rooms.clock(), floors)
     targets = [holder for id_, holder in holders.items() if allowed[id_].permitted and not holder.facility.suspended]
     if deadline.passed():
         raise DeadlinePassed("no time was left to ask the facilities")
@@ -76,14 +87,16 @@ def search_imaging_studies(
     now = rooms.clock()
     seen = rooms.sightings.observe(patient.id, [study for reply in replies for study in reply.studies], now)
     policy = rooms.consents.find(patient.id)  # once more: a revocation that came while the facilities were asked counts
-    decided = decide_query(policy, requester, list(holders), now)
-    studies = released_studies(replies, policy, requester, decided, seen, patient, rooms, now)
+    decided = decide_query(policy, requester, list(holders), now, floors)
+    sources = decide_each_source(replies, policy, requester, decided, floors, rooms, now)
+    studies = released_studies(sources, seen, patient, rooms)
     matching = [study for study in studies if matches(study, query, now)]
     gaps = gaps_in(holders, replies, decided)
     failed = bool(replies) and all(reply.failed for reply in replies)
     page = () if failed else tuple(select(matching))
 
-    record = answer_record(request, requester, patient, now, decided, replies, page, failed=failed)
+    withheld = [(one.study.uid, one.decision) for one in sources if not one.decision.permitted]
+    record = answer_record(request, requester, patient, now, decided, replies, page, failed=failed, withheld=withheld)
     rooms.audit.record([record, *alert_records(request, patient, replies, seen.shared, now)])
     if failed:
         raise AllFacilitiesFailed([(gap.facility.id, gap.facility.name, gap.kind) for gap in gaps])
@@ -151,37 +164,75 @@ def holders_of(patient: PatientIdentity, facilities: Sequence[Facility]) -> Hold
     }
 
 
-def released_studies(
+@dataclass(frozen=True, slots=True)
+class DecidedSource:
+    """One source of a study that a facility has told, with the decision about it."""
+
+    study: SourceStudy
+    labels: Labels
+    decision: Decision
+
+
+def decide_each_source(
     replies: Sequence[FacilityReply],
     policy: PatientPolicy,
     requester: Requester,
     decided: Decisions,
-    seen: Observation,
-    patient: PatientIdentity,
+    floors: Mapping[FacilityID, Labels],
     rooms: Rooms,
     now: datetime,
+) -> list[DecidedSource]:
+    """The decision about each source that was told by a facility that may still be seen.
+
+    A label that any source makes known counts for all of them, also one of a facility that may no longer be seen.
+    """
+    told = [study for reply in replies for study in reply.studies]
+    labelled = list(zip(told, rooms.labels.label(told, floors), strict=True))
+    sources = [(study, labels) for study, labels in labelled if decided[study.facility].permitted]
+    decisions = decide_sources(
+        policy,
+        requester,
+        [study for study, _ in sources],
+        now,
+        [labels for _, labels in sources],
+        rooms.sightings.study_id,
+    )
+    return [DecidedSource(*source, decision) for source, decision in zip(sources, decisions, strict=True)]
+
+
+def released_studies(
+    sources: Sequence[DecidedSource], seen: Observation, patient: PatientIdentity, rooms: Rooms
 ) -> list[Study]:
     """Each study as its permitted sources tell it; a withheld source contributes nothing."""
     linked = {record.record_id: record.linked_at for record in patient.records}
-    sources = [study for reply in replies for study in reply.studies if decided[study.facility].permitted]
-    decisions = decide_sources(policy, requester, sources, now)
+    permitted = [one for one in sources if one.decision.permitted]
+    labels = {one.study.uid: one.labels for one in permitted}
     facts = {
-        (study.record_id, study.facility, study.uid): SourceFacts(
-            first_seen=seen.first_seen[study.record_id, study.facility, study.uid],
-            linked_at=linked[study.record_id],
-            opened_at=decision.opened_at,
+        _key_of(one.study): SourceFacts(
+            first_seen=seen.first_seen[_key_of(one.study)],
+            linked_at=linked[one.study.record_id],
+            opened_at=one.decision.opened_at,
         )
-        for study, decision in zip(sources, decisions, strict=True)
-        if decision.permitted
+        for one in permitted
     }
-    permitted = [study for study, decision in zip(sources, decisions, strict=True) if decision.permitted]
     return [
-        combine(
-            rooms.sightings.study_id(patient.id, group[0].uid),
-            [(source, facts[source.record_id, source.facility, source.uid]) for source in group],
+        _with_labels(
+            combine(
+                rooms.sightings.study_id(patient.id, group[0].uid),
+                [(source, facts[_key_of(source)]) for source in group],
+            ),
+            labels[group[0].uid],
         )
-        for group in group_duplicates(permitted)
+        for group in group_duplicates([one.study for one in permitted])
     ]
+
+
+def _key_of(study: SourceStudy) -> tuple[int, FacilityID, StudyUID]:
+    return study.record_id, study.facility, study.uid
+
+
+def _with_labels(study: Study, labels: Labels) -> Study:
+    return study if labels == NORMAL else study._replace(security=codings_of_labels(labels))
 
 
 def permitted_records(holders: Holders, decided: Decisions) -> tuple[SourceRecord, ...]:

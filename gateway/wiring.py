@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import resources
 
 from sqlalchemy import Engine, text
 
@@ -20,16 +21,20 @@ from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.cache import open_cache
 from gateway.config import Settings
 from gateway.consent.belonging import Identity
+from gateway.consent.label_rules import LabelRules, read_label_rules
 from gateway.consent.store import StoredConsents
 from gateway.db.crypto import KeyRing, create_key_file, read_key_file
 from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
-from gateway.errors import DependencyUnavailable
+from gateway.errors import ConfigurationError, DependencyUnavailable
 from gateway.health import Ping
 from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
 from gateway.rooms import Rooms
+
+OWN_LABEL_RULES = "label-rules.toml"
+SHIPPED = "label_rules.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,7 @@ def build_house(settings: Settings) -> House:
         sightings=Sightings(engine, keys),
         audit=audit,
         clock=lambda: datetime.now(UTC),
+        labels=load_label_rules(settings),
     )
     verifier = AssertionVerifier(
         clients,
@@ -94,6 +100,19 @@ def build_house(settings: Settings) -> House:
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
         close=close,
     )
+
+
+def load_label_rules(settings: Settings) -> LabelRules:
+    """The operators' own rule table, `label-rules.toml` in the data folder, else the one that comes with the gateway.
+
+    Raises ConfigurationError that says what is wrong with it.
+    """
+    own = settings.data_dir / OWN_LABEL_RULES
+    text = own.read_text("utf-8") if own.exists() else resources.files("gateway.consent").joinpath(SHIPPED).read_text()
+    try:
+        return read_label_rules(text)
+    except ValueError as exc:
+        raise ConfigurationError([f"{OWN_LABEL_RULES}: {exc}"]) from exc
 
 
 def _ping_database(engine: Engine) -> None:

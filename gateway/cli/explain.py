@@ -18,6 +18,7 @@ from gateway.model import ClientID, Facility, Requester
 from gateway.mpi.resolve import PatientIndex
 from gateway.purposes import code_of
 from gateway.search import holders_of
+from gateway.wiring import load_label_rules
 
 
 @click.command(name="explain")
@@ -38,8 +39,9 @@ def command(client_id: str, patient: str, purposes: tuple[str, ...], subject_id:
             raise LoadRefused(["patient not known"])
         holders = holders_of(found, FacilityRegistry(operator.engine, operator.keys).all())
         policy = open_consents(operator).find(found.id)
-        decisions = decide_query(policy, requester, list(holders), operator.now)
         facilities = [holder.facility for holder in holders.values()]
+        floors = load_label_rules(operator.settings).floors(facilities)
+        decisions = decide_query(policy, requester, list(holders), operator.now, floors)
         details = (("client", client.id), *(("purpose", code) for code in requester.purposes))
         operator.note("explain", patient=found.id, details=details)
     if as_json:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
-from gateway.consent.labels import NORMAL, Labels, is_normal
+from gateway.consent.labels import NO_REDISCLOSURE, NORMAL, Labels, is_normal
 from gateway.consent.policy import POLICY_URL, Decision, PatientPolicy
 from gateway.consent.reach import Data, data_of
 from gateway.consent.verdict import Asked, Reading, closes, ended_at, held_since, read_consent, rules_of
@@ -22,8 +22,6 @@ StudyID = Callable[[PatientID, StudyUID], str]
 
 US_NPI = "http://hl7.org/fhir/sid/us-npi"
 """The identifier system that the FAST Security (UDAP) B2B object gives a bare `subject_id` in the US realm."""
-NO_REDISCLOSURE = ("NORDSCLCD", "NOREDISCLOSE")
-"""What 42 CFR §2.32 asks of whoever receives a Part 2 programme's data: HL7's refrain policy, and its older name."""
 _STUDY = "ImagingStudy/"
 
 

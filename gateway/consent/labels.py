@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from gateway.model import Coding
+
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 
@@ -45,6 +47,10 @@ _PARENT: Mapping[str, str | None] = {
 substance use, as PCF has it, so that whoever withholds substance use withholds both."""
 SENSITIVITIES = frozenset(_PARENT)
 SUBSTANCE_USE = "SUD"
+
+NO_REDISCLOSURE = ("NORDSCLCD", "NOREDISCLOSE")
+"""What 42 CFR §2.32 asks of whoever receives a Part 2 programme's data: HL7's refrain policy, and its older name."""
+PART_2_BASIS = "42CFRPart2"
 
 UNREADABLE = "?"
 """A sensitivity that can't be told: every deny of a sensitivity reaches it, no permit of one does."""
@@ -158,6 +164,14 @@ def deny_reaches(named: tuple[str, ...], labels: Labels) -> bool:
 def may_reach(named: tuple[str, ...], least: Labels) -> bool:
     """Whether a permit for these labels could open any study that has at least the labels `least`."""
     return any(code not in _RANK or _RANK[code] >= _RANK[least.confidentiality] for code in named)
+
+
+def codings_of_labels(labels: Labels) -> tuple[Coding, ...]:
+    """The labels as `meta.security` tells them to the receiver, who has to go on heeding them."""
+    codes = sorted(labels.sensitivities - {UNREADABLE})
+    if labels.part2:
+        codes += [PART_2_BASIS, *NO_REDISCLOSURE]
+    return (Coding(CONFIDENTIALITY, labels.confidentiality), *(Coding(ACT_CODE, code) for code in codes))
 
 
 def is_normal(labels: Labels) -> bool:

@@ -64,7 +64,9 @@ class Reach:
 
     def covers(self, data: Data) -> bool:
         """Whether the rule is about `data` (of a facility as a whole: see above)."""
-        return self.other(data) is None and not any(one.covers(data) for one in self.excepted)
+        if self.other(data) is not None:
+            return False
+        return not self.excepted or not any(one.covers(data) for one in self.excepted)
 
     def other(self, data: Data) -> Attribute | None:
         """In which attribute the rule is about other data; None where it is about this. Exceptions aside."""

@@ -42,6 +42,8 @@ class Reading:
     """None where the root is about other callers or purposes."""
     root_other: Attribute | None
     nested: tuple[_Nested, ...]
+    limited: tuple[_Nested, ...] = ()
+    """Of `nested`, those that have a period of their own."""
 
     def verdict(self, data: Data) -> Verdict:
         """What it says, were it live: a nested rule that matches before the root, and of those a deny first."""
@@ -71,16 +73,18 @@ def read_consent(consent: ConsentVersion, asked: Asked) -> Reading:
         return Reading(consent, consent.active, None, None, ())
     emergency = asked.purpose == BREAK_GLASS
     other = _other_caller(root, root, asked)
+    nested = tuple(
+        _Nested(rule, _reach_within(rule, root, asked), _holds(rule, asked.now))
+        for rule in root.nested
+        if _other_caller(rule, root, asked) is None
+    )
     return Reading(
         consent,
         consent.active and _holds(root, asked.now),
         None if other else reach_of(root, root, emergency=emergency),
         other,
-        tuple(
-            _Nested(rule, _reach_within(rule, root, asked), _holds(rule, asked.now))
-            for rule in root.nested
-            if _other_caller(rule, root, asked) is None
-        ),
+        nested,
+        tuple(one for one in nested if one.rule.period_start is not None or one.rule.period_end is not None),
     )
 
 
@@ -133,7 +137,8 @@ def ended_at(consent: ConsentVersion, now: datetime) -> datetime | None:
 
 def held_since(reading: Reading, data: Data, now: datetime) -> datetime:
     root = reading.consent.root
-    rules = () if root is None else (root, *(one.rule for one in reading.nested if one.reach.covers(data)))
+    rules = [] if root is None else [root]
+    rules += [one.rule for one in reading.limited if one.reach.covers(data)]
     limits = [limit for rule in rules for limit in (rule.period_start, rule.period_end)]
     return max([reading.consent.recorded_at, *(limit for limit in limits if limit is not None and limit <= now)])
 

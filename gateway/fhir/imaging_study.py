@@ -11,6 +11,8 @@ from gateway.imaging.study import Series, Study
 from gateway.model import Coding, FacilityID, Identifier, PatientID
 
 PROFILE = "http://fhir.org/argonaut/smart-imaging/StructureDefinition/smart-imaging-study"
+PART_2_NOTICE = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
+"""The notice that goes with each disclosure of a Part 2 programme's records (42 CFR §2.32(a)(2))."""
 
 _ACCESSION = {
     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN", "display": "Accession ID"}]
@@ -34,7 +36,7 @@ def to_imaging_study(study: Study, patient: PatientID, fhir_base: str, *, with_s
     resource: Resource = {
         "resourceType": "ImagingStudy",
         "id": study.id,
-        "meta": meta_of(study.last_updated, source, PROFILE),
+        "meta": meta_of(study.last_updated, source, PROFILE, study.security),
         "identifier": [
             {"system": "urn:dicom:uid", "value": f"urn:oid:{study.uid}"},
             *[_accession(accession) for accession in study.accessions],
@@ -56,6 +58,8 @@ def to_imaging_study(study: Study, patient: PatientID, fhir_base: str, *, with_s
         resource["procedureCode"] = [{"coding": [_coding(code)]} for code in study.procedure_codes]
     if study.description:
         resource["description"] = study.description
+    if any(one.code == "NORDSCLCD" for one in study.security):
+        resource["note"] = [{"text": PART_2_NOTICE}]
     if with_series and study.series:
         resource["series"] = _all_series(study)
     return resource

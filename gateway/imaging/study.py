@@ -96,6 +96,8 @@ class Study(NamedTuple):
     series_holders: tuple[tuple[FacilityID, ...], ...]
     """For each of `series`, the facilities that hold it; empty tuples never occur."""
     last_updated: datetime
+    security: tuple[Coding, ...] = ()
+    """Its security labels (`v3-Confidentiality`, `v3-ActCode`); empty where it is normal."""
 
     @property
     def facilities(self) -> tuple[FacilityID, ...]:

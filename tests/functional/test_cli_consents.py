@@ -84,7 +84,7 @@ def test_good_lines_are_kept_and_bad_ones_listed_with_their_reason(gateway: Gate
         12: "patient not known",
     }
     assert reasons[6].startswith("Consent.provision.data[0].reference: unknown facility")
-    assert reasons[7].startswith("Consent.provision.securityLabel: not evaluated")
+    assert reasons[7].startswith("Consent.provision.securityLabel[0]: unknown label")
     assert explain(gateway, "chloe")["asked"] == []
     told = gateway.run("consents", "load", str(gateway.write("again.ndjson", ndjson(lines))), expect=1)
     assert told.stdout == "consents: 0 loaded, 0 updated, 2 unchanged\n"

@@ -1,0 +1,168 @@
+"""Which labels does a study carry? The rule table of the exchange, read and applied. Pure.
+
+No archive labels its studies, so that they are labelled by what it tells of them (HL7 DS4P, security labelling
+service). A study that no rule is about is normal.
+"""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from gateway.consent.labels import NORMAL, SCALE, SENSITIVITIES, SUBSTANCE_USE, Labels, labels_with
+from gateway.imaging.study import SourceStudy
+from gateway.model import Facility, FacilityID, StudyUID
+
+PART_2 = labels_with("R", (SUBSTANCE_USE,), part2=True)
+"""What all data of a 42 CFR Part 2 programme is labelled with."""
+_CONDITIONS = ("facility", "modality", "body_part", "procedure_code", "words")
+_KEYS = frozenset((*_CONDITIONS, "name", "labels", "confidentiality", "basis"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRule:
+    """One rule: what a study has to be like, and the labels that it then has. Empty conditions hold for any."""
+
+    name: str
+    labels: Labels
+    basis: str
+    facility: frozenset[str] = frozenset()
+    modality: frozenset[str] = frozenset()
+    body_part: frozenset[str] = frozenset()
+    procedure_code: frozenset[str] = frozenset()
+    words: re.Pattern[str] | None = None
+
+    @property
+    def is_of_facilities(self) -> bool:
+        """Whether it holds for whole facilities, whatever the study."""
+        return bool(self.facility) and not (self.modality or self.body_part or self.procedure_code or self.words)
+
+    def holds(self, study: SourceStudy) -> bool:
+        """Whether the source of a study is as the rule says."""
+        if self.facility and study.facility not in self.facility:
+            return False
+        if self.modality and self.modality.isdisjoint(study.modalities):
+            return False
+        if self.procedure_code and self.procedure_code.isdisjoint(
+            f"{code.system}|{code.code}" for code in study.procedure_codes
+        ):
+            return False
+        if self.body_part and self.body_part.isdisjoint(
+            (series.body_part or "").upper() for series in study.series or ()
+        ):
+            return False
+        return self.words is None or self.words.search(_text_of(study)) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRules:
+    """The rule table of the exchange."""
+
+    rules: tuple[LabelRule, ...] = ()
+
+    def floors(self, facilities: Sequence[Facility]) -> dict[FacilityID, Labels]:
+        """The labels that all data of each facility has, of those that have any: nobody has to be asked to know."""
+        floors: dict[FacilityID, Labels] = {}
+        for facility in facilities:
+            labels = PART_2 if facility.part2 else NORMAL
+            for rule in self.rules:
+                if rule.is_of_facilities and facility.id in rule.facility:
+                    labels |= rule.labels
+            if labels != NORMAL:
+                floors[facility.id] = labels
+        return floors
+
+    def label(self, studies: Sequence[SourceStudy], floors: Mapping[FacilityID, Labels]) -> list[Labels]:
+        """The labels of each of `studies`, in order: the strictest known from any source of the same study."""
+        if not self.rules and not floors:
+            return [NORMAL] * len(studies)
+        by_uid: dict[StudyUID, Labels] = {}
+        for study in studies:
+            labels = floors.get(study.facility, NORMAL)
+            for rule in self.rules:
+                if rule.holds(study):
+                    labels |= rule.labels
+            by_uid[study.uid] = by_uid.get(study.uid, NORMAL) | labels
+        return [by_uid[study.uid] for study in studies]
+
+
+NO_RULES = LabelRules()
+
+
+def read_label_rules(text: str) -> LabelRules:
+    """The table that `text` (TOML) states. Raises ValueError that lists what is wrong with it."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ValueError(f"not TOML: {exc}") from exc
+    problems = [f"{name} is no key of the table" for name in table if name != "rule"]
+    stated = table.get("rule", [])
+    rules = []
+    for number, rule in enumerate(stated if isinstance(stated, list) else [None], 1):
+        found = _problems_of(rule)
+        problems += [f"rule {number}: {problem}" for problem in found]
+        if not found:
+            rules.append(_rule(rule))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return LabelRules(rules=tuple(rules))
+
+
+def _problems_of(rule: Any) -> list[str]:
+    if not isinstance(rule, dict):
+        return ["expected [[rule]]"]
+    problems = [f"{key} is no key of a rule" for key in rule if key not in _KEYS]
+    for key in (*_CONDITIONS, "labels"):
+        values = rule.get(key, ["-"])
+        if not isinstance(values, list) or not values or not all(isinstance(one, str) and one for one in values):
+            problems.append(f"{key} is a list of texts, not empty")
+    if not any(key in rule for key in _CONDITIONS):
+        problems.append("a rule has a condition: " + ", ".join(_CONDITIONS))
+    if "labels" not in rule and "confidentiality" not in rule:
+        problems.append("a rule gives labels, a confidentiality, or both")
+    if not isinstance(rule.get("name"), str) or not isinstance(rule.get("basis"), str):
+        problems.append("a rule has a name and a basis")
+    if not problems:
+        problems += [
+            f"{code} is no v3-ActCode sensitivity" for code in rule.get("labels", ()) if code not in SENSITIVITIES
+        ]
+        if rule.get("confidentiality", "R") not in SCALE:
+            problems.append("confidentiality is one of " + ", ".join(SCALE))
+    return problems
+
+
+def _rule(rule: Mapping[str, Any]) -> LabelRule:
+    return LabelRule(
+        name=rule["name"],
+        basis=rule["basis"],
+        labels=labels_with(rule.get("confidentiality"), rule.get("labels", ())),
+        facility=frozenset(rule.get("facility", ())),
+        modality=frozenset(one.upper() for one in rule.get("modality", ())),
+        body_part=frozenset(one.upper() for one in rule.get("body_part", ())),
+        procedure_code=frozenset(rule.get("procedure_code", ())),
+        words=_pattern(rule["words"]) if "words" in rule else None,
+    )
+
+
+def _pattern(words: Sequence[str]) -> re.Pattern[str]:
+    stems = (
+        f"{re.escape(_folded(word[:-1]))}" if word.endswith("*") else rf"{re.escape(_folded(word))}\b" for word in words
+    )
+    return re.compile(rf"\b(?:{'|'.join(stems)})")
+
+
+@lru_cache(maxsize=4096)
+def _folded(text: str) -> str:
+    """Lower case, without accents, any space between words one blank, so that spelling matters less."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return re.sub(r"[\s_^]+", " ", "".join(one for one in plain if not unicodedata.combining(one)))
+
+
+def _text_of(study: SourceStudy) -> str:
+    """What is said of the study in words. A line each, so that no word is found across two."""
+    parts = [study.description, *(code.display for code in study.procedure_codes)]
+    parts += [series.description for series in study.series or ()]
+    return "\n".join(_folded(part) for part in parts if part)
