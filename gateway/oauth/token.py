@@ -1,6 +1,6 @@
 """`POST /oauth/token` (RFC 6749 §3.2, SMART App Launch 2.2 Backend Services).
 
-Written on joserfc and our own rooms and not on Authlib's AuthorizationServer, which works against what is promised
+The errors of RFC 6749 are Authlib's. Its AuthorizationServer is not used, since it works against what is promised
 here: it decides from the request's own URL whether TLS is in use (and so refuses everything behind a proxy, whose
 `X-Forwarded-Proto` is not believed), mixes parameters of the URL with those of the body, takes the first of a
 repeated one, and writes issued tokens to its debug log. What would be left of it is one `if` on `grant_type`.
@@ -11,6 +11,13 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 import orjson
+from authlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidRequestError,
+    InvalidScopeError,
+    UnsupportedGrantTypeError,
+)
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -35,27 +42,30 @@ MOST_PARAMETERS = 32
 RETRY_AFTER_S = 5
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-_ERRORS: dict[type[GatewayError], tuple[int, str]] = {
-    GatewayError: (400, "invalid_request"),
-    PayloadTooLarge: (413, "invalid_request"),
-    NotAuthenticated: (400, "invalid_client"),
-    AccessRefused: (400, "invalid_grant"),
-    ScopeMissing: (400, "invalid_scope"),
-    DependencyUnavailable: (503, "temporarily_unavailable"),
-}
-"""RFC 6749 §5.2 by error, looked up through its ancestors."""
-
 Clock = Callable[[], datetime]
 
 
 class UnsupportedGrantType(InvalidQuery):
     """A grant this server does not have."""
 
-    code = "unsupported_grant_type"
+    code = "unsupported-grant-type"
 
 
 class SchemeNotSupported(NotAuthenticated):
     """A client tried to prove itself in the `Authorization` header (RFC 6749 §5.2 asks for 401 and a challenge)."""
+
+
+_ERRORS: dict[type[GatewayError], tuple[int, str]] = {
+    GatewayError: (400, InvalidRequestError.error),
+    PayloadTooLarge: (413, InvalidRequestError.error),
+    UnsupportedGrantType: (400, UnsupportedGrantTypeError.error),
+    NotAuthenticated: (400, InvalidClientError.error),
+    SchemeNotSupported: (401, InvalidClientError.error),
+    AccessRefused: (400, InvalidGrantError.error),
+    ScopeMissing: (400, InvalidScopeError.error),
+    DependencyUnavailable: (503, "temporarily_unavailable"),
+}
+"""RFC 6749 §5.2 by error, looked up through its ancestors. (RFC 6749 has the last one for authorization only.)"""
 
 
 def token_blueprint(services: BackendServices, clock: Clock = lambda: datetime.now(UTC)) -> Blueprint:
@@ -140,10 +150,8 @@ def _answer(token: AccessToken) -> Response:
 def _refusal(exc: GatewayError) -> Response:
     status, error = next(_ERRORS[cls] for cls in type(exc).__mro__ if cls in _ERRORS)
     headers = {}
-    if isinstance(exc, UnsupportedGrantType):
-        error = exc.code
-    if isinstance(exc, SchemeNotSupported):
-        status, headers = 401, {"WWW-Authenticate": f'Basic realm="{REALM}"'}
+    if status == 401:
+        headers = {"WWW-Authenticate": f'Basic realm="{REALM}"'}
     if status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
     # Why a client was not believed is for our log alone: an unknown client, a disabled one and a wrong signature
