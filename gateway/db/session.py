@@ -2,10 +2,10 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
@@ -15,8 +15,11 @@ from gateway.errors import ConfigurationError, DependencyUnavailable
 
 POOL_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
+MOST_PARAMETERS = 500
+"""Values that one `IN (…)` is given: every release of both databases takes as many, and plans them well."""
 _WAL_ATTEMPTS = 100
 _WAL_PAUSE_S = 0.05
+T = TypeVar("T")
 
 
 def open_database(url: str, *, threads: int = 16) -> Engine:
@@ -124,3 +127,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as exc:
         raise DependencyUnavailable("the database can't be written") from exc
+
+
+def in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`values` in parts of at most MOST_PARAMETERS, for a statement that looks for all of them."""
+    for start in range(0, len(values), MOST_PARAMETERS):
+        yield values[start : start + MOST_PARAMETERS]

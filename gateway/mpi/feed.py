@@ -78,7 +78,7 @@ class PatientFeed:
             with index_writing(self._engine) as connection:
                 linker = Linker(connection, self._keys, self._strong_systems, self._who)
                 turn = linker.find_live_persons(last, _PERSONS_A_TURN)
-                changed = [linker.link(person, now) for person in turn]
+                changed = [linker.link([person], now) for person in turn]
             if not turn:
                 return RelinkedAll(persons=persons, moved=moved, retired=retired, conflicts=conflicts)
             last = turn[-1]
@@ -101,11 +101,11 @@ def _save(records: RecordStore, linker: Linker, patient: PatientRecord, now: dat
     stored = records.find(patient)
     if stored is None:
         added = records.add(patient, now)
-        return "loaded", linker.link(added.person_id, now, keys=keys, fresh=added.record_id)
+        return "loaded", linker.link([added.person_id], now, keys=keys, fresh=added.record_id)
     if stored.content_key == records.content_key(patient):
         return "unchanged", Relinked()
     lost = records.replace(stored, patient, now)
-    return "updated", linker.link(stored.person_id, now, keys=keys | lost)
+    return "updated", linker.link([stored.person_id], now, keys=keys | lost)
 
 
 def _alert_record(found: Conflict, who: str, now: datetime) -> AuditRecord:

@@ -1,16 +1,20 @@
 """Makes the links in the database those the rule demands, with their reasons and history."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from gateway.db.crypto import KeyRing
+from gateway.db.session import in_parts
 from gateway.model import Identifier, PatientID
 from gateway.mpi.demographics import comparable, demographics_of, identifiers_of
-from gateway.mpi.links import ALGORITHM, MOST_CARRIERS, Candidate, Conflict, Move, Neighbourhood, Plan, plan_links
+from gateway.mpi.grouping import Candidate, Pair
+from gateway.mpi.links import MOST_CARRIERS, Conflict, Move, Neighbourhood, Plan, plan_links
+from gateway.mpi.pairs import PairStore
+from gateway.mpi.persons import PersonStore
 from gateway.mpi.sealed import identifier_key, open_patient
 from gateway.mpi.store import new_person_id
 from gateway.mpi.tables import conflict, link_event, person, record, record_identifier
@@ -18,7 +22,6 @@ from gateway.mpi.tables import conflict, link_event, person, record, record_iden
 RecordRow = Row[int, bytes, bytes, str, bool, datetime]
 RecordRows = Select[int, bytes, bytes, str, bool, datetime]
 
-_MOST_PARAMETERS = 500
 _CARRIERS = (
     select(record_identifier.c.record_id)
     .where(record_identifier.c.identifier_key == bindparam("key"))
@@ -31,9 +34,6 @@ _ROWS: RecordRows = select(
 _BY_RECORD = _ROWS.where(record.c.record_id.in_(bindparam("wanted", expanding=True)))
 _BY_PERSON = _ROWS.where(record.c.person_id.in_(bindparam("wanted", expanding=True)))
 _MOVE = update(record).where(record.c.record_id == bindparam("moved"))
-_DROP = delete(person).where(person.c.id == bindparam("dropped"))
-_FORWARD = update(person).where(person.c.survivor_id == bindparam("retired"))
-_RETIRE = update(person).where(person.c.id == bindparam("retired"))
 _UPDATE_CONFLICT = update(conflict).where(conflict.c.identifier_key == bindparam("key"))
 _CONFLICTS = select(conflict.c.identifier_key, conflict.c.persons, conflict.c.closed_at).where(
     conflict.c.identifier_key.in_(bindparam("wanted", expanding=True))
@@ -58,19 +58,30 @@ class Linker:
         self._keys = keys
         self._strong_systems = strong_systems
         self._who = who
+        self._pairs = PairStore(connection)
+        self._persons = PersonStore(connection)
 
     def link(
-        self, person_id: PatientID, now: datetime, *, keys: Iterable[bytes] = (), fresh: int | None = None
+        self,
+        persons: Iterable[PatientID],
+        now: datetime,
+        *,
+        keys: Iterable[bytes] = (),
+        fresh: int | None = None,
+        survivor: PatientID | None = None,
     ) -> Relinked:
-        """All records that may belong together with those of `person_id` are linked as the rule demands.
+        """All records that may belong together with those of `persons` are linked as the rule demands.
 
-        `keys` are of identifiers that one of its records has, or had until now; `fresh` is a record just added.
+        `keys` are of identifiers that one of their records has, or had until now; `fresh` is a record just added;
+        `survivor` keeps its id where persons become one.
         """
-        around, looked_at = self._neighbourhood(person_id, keys, fresh)
-        plan = plan_links(around, new_person_id)
-        self._store_persons(plan, now)
+        around, looked_at = self._neighbourhood(persons, keys, fresh)
+        plan = plan_links(replace(around, survivor=survivor), new_person_id)
+        self._persons.add(plan.new_persons, now)
+        self._persons.revive(plan.revived)
         self._store_moves(plan.moves, now)
-        self._retire(plan, {one.person_id for one in around.candidates if one.fresh}, now)
+        fresh_persons = {one.person_id for one in around.candidates if one.fresh}
+        self._persons.retire(plan.retired, now, unseen=fresh_persons)
         alerts = self._store_conflicts(plan, looked_at, now)
         return Relinked(moves=plan.moves, retired=tuple(plan.retired), alerts=alerts)
 
@@ -89,29 +100,35 @@ class Linker:
         }
 
     def _neighbourhood(
-        self, person_id: PatientID, keys: Iterable[bytes], fresh: int | None
+        self, persons: Iterable[PatientID], keys: Iterable[bytes], fresh: int | None
     ) -> tuple[Neighbourhood, frozenset[bytes]]:
-        # Grows until it is closed: every record of each person in it, every carrier of each strong identifier in it.
+        # Grows until it is closed: every record of each person in it, every carrier of each strong identifier in it,
+        # every record that something is said about together with one in it.
         found: dict[int, Candidate] = {}
+        pairs: dict[tuple[int, int], Pair] = {}
         born: dict[PatientID, datetime] = {}
         overused: set[bytes] = set()
         new_keys, seen_keys = set(keys), set[bytes]()
-        new_persons, seen_persons = {person_id}, set[PatientID]()
-        while new_keys or new_persons:
-            carriers = self._carriers(new_keys, overused) - found.keys()
+        new_persons, seen_persons = set(persons), set[PatientID]()
+        paired = set[int]()
+        while new_keys or new_persons or paired:
+            carriers = (self._carriers(new_keys, overused) | paired) - found.keys()
             rows = [*self._rows(_BY_PERSON, sorted(new_persons)), *self._rows(_BY_RECORD, sorted(carriers))]
             seen_keys |= new_keys
             seen_persons |= new_persons
-            for row in rows:
-                one = self._candidate(row, fresh)
-                found[one.record_id] = one
-                born[one.person_id] = row[5]
+            come = [self._candidate(row, fresh) for row in rows if row[0] not in found]
+            found.update((one.record_id, one) for one in come)
+            born.update((PatientID(row[3]), row[5]) for row in rows)
+            pairs.update(self._pairs.find([one.record_id for one in come if one.active]))
+            paired = {record_id for pair in pairs for record_id in pair} - found.keys()
             new_persons = {one.person_id for one in found.values()} - seen_persons
             new_keys = {key for one in found.values() if one.active for key in one.strong} - seen_keys
         around = Neighbourhood(
             candidates=tuple(found[record_id] for record_id in sorted(found)),
             born=born,
             overused={key: one.strong[key] for one in found.values() for key in one.strong if key in overused},
+            pairs=tuple(pairs.values()),
+            former=self._persons.find_former(found, born) if len(found) > 1 else {},
         )
         return around, frozenset(seen_keys - overused)
 
@@ -127,9 +144,8 @@ class Linker:
                 records.update(carriers)
         return records
 
-    def _rows(self, statement: RecordRows, wanted: Sequence[int] | Sequence[str]) -> Iterator[RecordRow]:
-        for start in range(0, len(wanted), _MOST_PARAMETERS):
-            part = wanted[start : start + _MOST_PARAMETERS]
+    def _rows(self, statement: RecordRows, wanted: Sequence[int | str]) -> Iterator[RecordRow]:
+        for part in in_parts(wanted):
             yield from self._connection.execute(statement, {"wanted": part})
 
     def _candidate(self, row: RecordRow, fresh: int | None) -> Candidate:
@@ -144,10 +160,6 @@ class Linker:
             fresh=record_id == fresh,
         )
 
-    def _store_persons(self, plan: Plan, now: datetime) -> None:
-        if plan.new_persons:
-            self._connection.execute(insert(person), [{"id": one, "created_at": now} for one in plan.new_persons])
-
     def _store_moves(self, moves: Sequence[Move], now: datetime) -> None:
         for move in moves:
             if move.action != "new-person":
@@ -160,7 +172,8 @@ class Linker:
                 "previous_person_id": move.previous,
                 "action": move.action,
                 "reason": orjson.dumps(asdict(move.reason)).decode(),
-                "algorithm": ALGORITHM,
+                "algorithm": move.algorithm,
+                "score": move.score,
                 "who": self._who,
                 "at": now,
             }
@@ -169,21 +182,10 @@ class Linker:
         if events:
             self._connection.execute(insert(link_event), events)
 
-    def _retire(self, plan: Plan, fresh: set[PatientID], now: datetime) -> None:
-        for retired, survivor in plan.retired.items():
-            if retired in fresh:
-                # Made a moment ago for a record that turned out to be somebody's: nobody has seen this id.
-                self._connection.execute(_DROP, {"dropped": retired})
-            else:
-                self._connection.execute(_FORWARD, {"retired": retired, "survivor_id": survivor})
-                values = {"retired": retired, "survivor_id": survivor, "retired_at": now}
-                self._connection.execute(_RETIRE, values)
-
     def _store_conflicts(self, plan: Plan, judged: frozenset[bytes], now: datetime) -> tuple[Conflict, ...]:
         wanted = sorted(judged | plan.conflicts.keys())
         known: dict[bytes, tuple[int, datetime | None]] = {}
-        for start in range(0, len(wanted), _MOST_PARAMETERS):
-            part = wanted[start : start + _MOST_PARAMETERS]
+        for part in in_parts(wanted):
             for key, persons, closed_at in self._connection.execute(_CONFLICTS, {"wanted": part}):
                 known[bytes(key)] = (persons, closed_at)
         alerts = []

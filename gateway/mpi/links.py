@@ -1,52 +1,22 @@
-"""Which records are one person, decided from the records alone: the rule of shared strong identifiers. Pure.
-
-Records that share an identifier whose system names persons (`GATEWAY_STRONG_IDENTIFIER_SYSTEMS`) are one person, unless
-given name and birth date both conflict. Since a link to one record is a link to all of its person's, that alone would
-depend on which record came first. So the whole set of records that hang together is judged at once, by the same rule
-whatever their order:
-
-1. Two records agree when they share a strong identifier and do not contradict each other.
-2. Records that agree, directly or through others, are one person if no two of them contradict each other.
-3. Otherwise some of them stand between persons that can't be one. Then those agreeing records are one person that are
-   contradicted by exactly the same others: a record that agrees with both of two apart persons joins neither.
-
-An identifier carried by more records than a person can have says nothing. An inactive record says nothing either: it
-stays with its person and moves where its person moves.
-"""
+"""What has to change so that records are linked as they should be: which person each belongs to, and why. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import combinations
-from typing import Literal, TypeVar
+from typing import Literal
 
 from gateway.model import PatientID
-from gateway.mpi.demographics import Comparable, contradicts
+from gateway.mpi.grouping import Candidate, Groups, Pair, carriers_of, contradicted, group_records
 
 ALGORITHM = "strong-identifier/1"
 MOST_CARRIERS = 200
 """An identifier on more records than this is not one person's (a dummy value, an insurance of a whole group)."""
 
 Action = Literal["new-person", "link", "unlink", "merge"]
-Rule = Literal["shares-identifier", "kept-apart", "alone", "follows-its-person"]
+Rule = Literal["shares-identifier", "alike", "steward", "kept-apart", "alone", "follows-its-person"]
 ConflictReason = Literal["contradiction", "ambiguous", "overused"]
-Node = TypeVar("Node", bound=Hashable)
-Groups = tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A record as linking sees it."""
-
-    record_id: int
-    person_id: PatientID
-    active: bool
-    strong: Mapping[bytes, str]
-    """Its strong identifiers: keyed hash → system."""
-    names: Comparable
-    fresh: bool = False
-    """True for a record that has just come and whose person was made for it alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +29,12 @@ class Neighbourhood:
     """Since when each person exists."""
     overused: Mapping[bytes, str] = field(default_factory=dict)
     """Strong identifiers carried by more than MOST_CARRIERS records, which say nothing."""
+    pairs: tuple[Pair, ...] = ()
+    """What matching and stewards have said about two of the records; one word a pair."""
+    former: Mapping[int, tuple[PatientID, ...]] = field(default_factory=dict)
+    """By record, the retired persons it once belonged to: a group that parts again gets its own id back."""
+    survivor: PatientID | None = None
+    """Who keeps the id where persons become one; without it, the older person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +55,8 @@ class Move:
     previous: PatientID | None
     action: Action
     reason: Reason
+    score: float | None = None
+    algorithm: str = ALGORITHM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +79,17 @@ class Plan:
     """Persons who have become part of another → the survivor."""
     conflicts: Mapping[bytes, Conflict]
     """By the identifier's keyed hash."""
+    revived: tuple[PatientID, ...] = ()
+    """Persons who had become part of another and are persons of their own again."""
 
 
 def plan_links(around: Neighbourhood, new_person: Callable[[], PatientID]) -> Plan:
     """The least change that makes each group of `group_records` one person; an older person keeps its id."""
     live = [candidate for candidate in around.candidates if candidate.active]
-    groups = group_records(live, around.overused)
+    groups = group_records(live, around.overused, around.pairs)
     owners = _owners(groups, around)
+    revived = _revived([group for group in groups if group not in owners], around)
+    owners |= revived
     new_persons = tuple(new_person() for group in groups if group not in owners)
     owners |= dict(zip((group for group in groups if group not in owners), new_persons, strict=True))
     placed = {record_id: owner for group, owner in owners.items() for record_id in group}
@@ -115,71 +97,20 @@ def plan_links(around: Neighbourhood, new_person: Callable[[], PatientID]) -> Pl
     for candidate in around.candidates:
         if not candidate.active:
             placed[candidate.record_id] = retired.get(candidate.person_id, candidate.person_id)
-    carriers = _carriers(live, around.overused)
+    carriers = carriers_of(live, around.overused)
+    parted = {*new_persons, *revived.values()}
+    why = _Why(placed, carriers, around.pairs)
     return Plan(
         new_persons=new_persons,
+        revived=tuple(revived.values()),
         moves=tuple(
-            _move(candidate, placed, set(new_persons), retired, carriers)
+            _move(candidate, placed[candidate.record_id], parted, retired, why)
             for candidate in around.candidates
             if candidate.fresh or placed[candidate.record_id] != candidate.person_id
         ),
         retired=retired,
-        conflicts=_conflicts(live, placed, carriers, around.overused),
+        conflicts=_conflicts(placed, carriers, around),
     )
-
-
-def group_records(live: Sequence[Candidate], overused: Container[bytes] = ()) -> Groups:
-    """The records that are one person, by the rule above: each record in one group, whatever the order of `live`."""
-    by_id = {candidate.record_id: candidate for candidate in live}
-    agreeing = [
-        (one.record_id, other.record_id)
-        for sharers in _carriers(live, overused).values()
-        for one, other in combinations(sharers, 2)
-        if not contradicts(one.names, other.names)
-    ]
-    groups: list[tuple[int, ...]] = []
-    for together in _connected(by_id, agreeing):
-        against = _contradicted([by_id[record_id] for record_id in together])
-        if not any(against.values()):
-            groups.append(together)
-            continue
-        inside = set(together)
-        alike = [(a, b) for a, b in agreeing if a in inside and b in inside and against[a] == against[b]]
-        groups.extend(_connected(together, alike))
-    return tuple(sorted(groups))
-
-
-def _contradicted(candidates: Sequence[Candidate]) -> dict[int, frozenset[Comparable]]:
-    # Records that say the same of the person are contradicted by the same others, so each saying is compared once.
-    sayings = {candidate.names for candidate in candidates}
-    against = {one: frozenset(other for other in sayings if contradicts(one, other)) for one in sayings}
-    return {candidate.record_id: against[candidate.names] for candidate in candidates}
-
-
-def _carriers(live: Iterable[Candidate], overused: Container[bytes]) -> dict[bytes, list[Candidate]]:
-    carriers: defaultdict[bytes, list[Candidate]] = defaultdict(list)
-    for candidate in live:
-        for key in candidate.strong:
-            if key not in overused:
-                carriers[key].append(candidate)
-    return dict(carriers)
-
-
-def _connected(nodes: Iterable[Node], edges: Iterable[tuple[Node, Node]]) -> list[tuple[Node, ...]]:
-    parent = {node: node for node in nodes}
-
-    def root(node: Node) -> Node:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for one, other in edges:
-        parent[root(one)] = root(other)
-    groups: defaultdict[Node, list[Node]] = defaultdict(list)
-    for node in sorted(parent):  # type: ignore[type-var]
-        groups[root(node)].append(node)
-    return [tuple(group) for group in groups.values()]
 
 
 def _owners(groups: Groups, around: Neighbourhood) -> dict[tuple[int, ...], PatientID]:
@@ -193,11 +124,25 @@ def _owners(groups: Groups, around: Neighbourhood) -> dict[tuple[int, ...], Pati
             shares[candidate.person_id][group_of[candidate.record_id]] += 1
     owners: dict[tuple[int, ...], PatientID] = {}
     fresh = {candidate.person_id for candidate in around.candidates if candidate.fresh}
-    for person in sorted(shares, key=lambda person: (person in fresh, around.born[person], first[person])):
+
+    def seniority(person: PatientID) -> tuple[bool, bool, datetime, int]:
+        return person != around.survivor, person in fresh, around.born[person], first[person]
+
+    for person in sorted(shares, key=seniority):
         free = [(-count, group) for group, count in shares[person].items() if group not in owners]
         if free:
             owners[min(free)[1]] = person
     return owners
+
+
+def _revived(parting: Sequence[tuple[int, ...]], around: Neighbourhood) -> dict[tuple[int, ...], PatientID]:
+    taken: dict[tuple[int, ...], PatientID] = {}
+    for group in parting:
+        before = Counter(person for record_id in group for person in around.former.get(record_id, ()))
+        free = [(-count, person) for person, count in before.items() if person not in taken.values()]
+        if free:
+            taken[group] = min(free)[1]
+    return taken
 
 
 def _retired(
@@ -210,68 +155,98 @@ def _retired(
     return {person: min((-count, owner) for owner, count in where.items())[1] for person, where in went.items()}
 
 
+class _Why:
+    """Why a record is where it is."""
+
+    def __init__(
+        self, placed: Mapping[int, PatientID], carriers: Mapping[bytes, Sequence[Candidate]], pairs: Iterable[Pair]
+    ) -> None:
+        self._placed = placed
+        self._carriers = carriers
+        self._pairs: defaultdict[int, list[tuple[int, Pair]]] = defaultdict(list)
+        for pair in pairs:
+            self._pairs[pair.one].append((pair.other, pair))
+            self._pairs[pair.other].append((pair.one, pair))
+
+    def linked(self, candidate: Candidate) -> tuple[Reason, Pair | None]:
+        """The reason, and the matched pair where that is it."""
+        if not candidate.active:
+            return Reason(rule="alone" if candidate.fresh else "follows-its-person"), None
+        owner = self._placed[candidate.record_id]
+        said = sorted(self._pairs.get(candidate.record_id, ()), key=lambda one: one[0])
+        if by_steward := _among(said, "same", lambda other: self._placed.get(other) == owner):
+            return Reason(rule="steward", records=by_steward[:1]), None
+        apart = Reason(rule="alone")
+        for key, system in sorted(candidate.strong.items(), key=lambda item: (item[1], item[0])):
+            others = [one for one in self._carriers.get(key, ()) if one.record_id != candidate.record_id]
+            same = [one.record_id for one in others if self._placed[one.record_id] == owner]
+            if same:
+                return Reason(rule="shares-identifier", system=system, records=(min(same),)), None
+            if others:
+                records = sorted(one.record_id for one in others)
+                apart = Reason(rule="kept-apart", system=system, records=tuple(records[:_MOST_NAMED]))
+        matched = [one for one in said if one[1].verdict == "matched" and self._placed.get(one[0]) == owner]
+        if matched:
+            other, pair = max(matched, key=lambda one: (one[1].score or 0.0, -one[0]))
+            return Reason(rule="alike", records=(other,)), pair
+        if by_steward := _among(said, "apart", lambda other: self._placed.get(other) != owner):
+            return Reason(rule="steward", records=by_steward[:_MOST_NAMED]), None
+        return apart, None
+
+
+def _among(said: Iterable[tuple[int, Pair]], verdict: str, holds: Callable[[int], bool]) -> tuple[int, ...]:
+    return tuple(other for other, pair in said if pair.verdict == verdict and holds(other))
+
+
 def _move(
     candidate: Candidate,
-    placed: Mapping[int, PatientID],
-    new_persons: set[PatientID],
+    owner: PatientID,
+    parted: set[PatientID],
     retired: Mapping[PatientID, PatientID],
-    carriers: Mapping[bytes, Sequence[Candidate]],
+    why: _Why,
 ) -> Move:
-    owner = placed[candidate.record_id]
     if candidate.fresh:
         action: Action = "new-person" if owner == candidate.person_id else "link"
     elif candidate.person_id in retired:
         action = "merge"
     else:
-        action = "unlink" if owner in new_persons else "link"
+        action = "unlink" if owner in parted else "link"
+    reason, matched = why.linked(candidate)
     return Move(
         record_id=candidate.record_id,
         person_id=owner,
         previous=None if candidate.fresh else candidate.person_id,
         action=action,
-        reason=_reason(candidate, placed, carriers),
+        reason=reason,
+        score=matched.score if matched else None,
+        algorithm=(matched.algorithm if matched else None) or ALGORITHM,
     )
-
-
-def _reason(
-    candidate: Candidate, placed: Mapping[int, PatientID], carriers: Mapping[bytes, Sequence[Candidate]]
-) -> Reason:
-    if not candidate.active:
-        return Reason(rule="alone" if candidate.fresh else "follows-its-person")
-    owner, apart = placed[candidate.record_id], Reason(rule="alone")
-    for key, system in sorted(candidate.strong.items(), key=lambda item: (item[1], item[0])):
-        others = [other for other in carriers.get(key, ()) if other.record_id != candidate.record_id]
-        same = [other.record_id for other in others if placed[other.record_id] == owner]
-        if same:
-            return Reason(rule="shares-identifier", system=system, records=(min(same),))
-        if others:
-            records = sorted(other.record_id for other in others)
-            apart = Reason(rule="kept-apart", system=system, records=tuple(records[:_MOST_NAMED]))
-    return apart
 
 
 _MOST_NAMED = 10
 
 
 def _conflicts(
-    live: Sequence[Candidate],
-    placed: Mapping[int, PatientID],
-    carriers: Mapping[bytes, Sequence[Candidate]],
-    overused: Mapping[bytes, str],
+    placed: Mapping[int, PatientID], carriers: Mapping[bytes, Sequence[Candidate]], around: Neighbourhood
 ) -> dict[bytes, Conflict]:
     conflicts = {
         key: Conflict(system=system, reason="overused", persons=MOST_CARRIERS + 1, records=())
-        for key, system in overused.items()
+        for key, system in around.overused.items()
     }
+    settled = {frozenset((pair.one, pair.other)) for pair in around.pairs if pair.verdict == "apart"}
     for key, sharers in carriers.items():
         persons = {placed[sharer.record_id] for sharer in sharers}
-        if len(persons) == 1:
+        if len(persons) == 1 or (settled and _is_settled(sharers, placed, settled)):
             continue
-        against = _contradicted(sharers)
         conflicts[key] = Conflict(
             system=sharers[0].strong[key],
-            reason="contradiction" if any(against.values()) else "ambiguous",
+            reason="contradiction" if contradicted(sharers) else "ambiguous",
             persons=len(persons),
             records=tuple(sorted(sharer.record_id for sharer in sharers)[:_MOST_NAMED]),
         )
     return conflicts
+
+
+def _is_settled(sharers: Sequence[Candidate], placed: Mapping[int, PatientID], settled: set[frozenset[int]]) -> bool:
+    ids = [sharer.record_id for sharer in sharers]
+    return all(frozenset(two) in settled for two in combinations(ids, 2) if placed[two[0]] != placed[two[1]])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.model import Demographics, PatientID
 from gateway.mpi.demographics import comparable, contradicts
-from gateway.mpi.links import Candidate, Neighbourhood, Plan, group_records, plan_links
+from gateway.mpi.grouping import Candidate, group_records
+from gateway.mpi.links import Neighbourhood, Plan, plan_links
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 GIVEN = st.sampled_from([(), ("Ana",), ("Bob",), ("Ana", "Maria"), ("A",), ("Cid",)])

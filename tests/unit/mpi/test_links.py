@@ -8,7 +8,8 @@ import pytest
 
 from gateway.model import Demographics, PatientID
 from gateway.mpi.demographics import comparable
-from gateway.mpi.links import Candidate, Conflict, Move, Neighbourhood, Plan, Reason, group_records, plan_links
+from gateway.mpi.grouping import Candidate, group_records
+from gateway.mpi.links import Conflict, Move, Neighbourhood, Plan, Reason, plan_links
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 SYSTEM = "http://example.org/national-id"

@@ -22,11 +22,14 @@ def upgrade() -> None:
     _create_auth()
     _create_consent()
     _create_mpi()
+    _create_matching()
+    _create_stewardship()
 
 
 def downgrade() -> None:
     """An empty database."""
     for table in (
+        *("mpi_review_task", "mpi_verdict", "mpi_decision", "mpi_match", "mpi_hot_key", "mpi_block_key"),
         *("mpi_conflict", "mpi_link_event", "mpi_record_identifier", "mpi_record", "mpi_person"),
         *("consent_version", "consent"),
         *("auth_used_assertion", "auth_client"),
@@ -141,11 +144,14 @@ def _create_mpi() -> None:
         sa.Column("id", UUID, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("survivor_id", UUID, nullable=True),
+        sa.Column("merged_into_id", UUID, nullable=True),
         sa.Column("retired_at", INSTANT, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_mpi_person"),
         sa.ForeignKeyConstraint(["survivor_id"], ["mpi_person.id"], name="fk_mpi_person_survivor_id"),
+        sa.ForeignKeyConstraint(["merged_into_id"], ["mpi_person.id"], name="fk_mpi_person_merged_into_id"),
     )
     op.create_index("ix_mpi_person_survivor_id", "mpi_person", ["survivor_id"])
+    op.create_index("ix_mpi_person_merged_into_id", "mpi_person", ["merged_into_id"])
     op.create_table(
         "mpi_record",
         sa.Column("record_id", ROW_ID, nullable=False),
@@ -157,6 +163,7 @@ def _create_mpi() -> None:
         sa.Column("linked_at", INSTANT, nullable=False),
         sa.Column("updated_at", INSTANT, nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("comparable", SEALED, nullable=True),
         sa.PrimaryKeyConstraint("record_id", name="pk_mpi_record"),
         sa.UniqueConstraint("identifier_key", name="uq_mpi_record_identifier_key"),
         sa.ForeignKeyConstraint(["person_id"], ["mpi_person.id"], name="fk_mpi_record_person_id"),
@@ -206,3 +213,80 @@ def _create_mpi() -> None:
         sa.UniqueConstraint("identifier_key", name="uq_mpi_conflict_identifier_key"),
         sqlite_autoincrement=True,
     )
+
+
+def _create_matching() -> None:
+    op.create_table(
+        "mpi_block_key",
+        sa.Column("key", sa.BigInteger(), nullable=False, autoincrement=False),
+        sa.Column("record_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.PrimaryKeyConstraint("key", "record_id", name="pk_mpi_block_key"),
+        sa.ForeignKeyConstraint(["record_id"], ["mpi_record.record_id"], name="fk_mpi_block_key_record_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "mpi_hot_key",
+        sa.Column("key", sa.BigInteger(), nullable=False, autoincrement=False),
+        sa.PrimaryKeyConstraint("key", name="pk_mpi_hot_key"),
+    )
+    op.create_table(
+        "mpi_match",
+        sa.Column("record_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("other_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("algorithm", sa.String(64), nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("record_id", "other_id", name="pk_mpi_match"),
+        sa.ForeignKeyConstraint(["record_id"], ["mpi_record.record_id"], name="fk_mpi_match_record_id"),
+        sa.ForeignKeyConstraint(["other_id"], ["mpi_record.record_id"], name="fk_mpi_match_other_id"),
+    )
+    op.create_index("ix_mpi_match_other_id", "mpi_match", ["other_id"])
+
+
+def _create_stewardship() -> None:
+    op.create_table(
+        "mpi_decision",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False),
+        sa.Column("note", SEALED, nullable=True),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("at", INSTANT, nullable=False),
+        sa.Column("undone_at", INSTANT, nullable=True),
+        sa.Column("undone_by", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_mpi_decision"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "mpi_verdict",
+        sa.Column("decision_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("record_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("other_id", ROW_ID, nullable=False, autoincrement=False),
+        sa.Column("same", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("decision_id", "record_id", "other_id", name="pk_mpi_verdict"),
+        sa.ForeignKeyConstraint(["decision_id"], ["mpi_decision.id"], name="fk_mpi_verdict_decision_id"),
+        sa.ForeignKeyConstraint(["record_id"], ["mpi_record.record_id"], name="fk_mpi_verdict_record_id"),
+        sa.ForeignKeyConstraint(["other_id"], ["mpi_record.record_id"], name="fk_mpi_verdict_other_id"),
+    )
+    op.create_table(
+        "mpi_review_task",
+        sa.Column("id", ROW_ID, nullable=False),
+        sa.Column("record_id", ROW_ID, nullable=False),
+        sa.Column("other_id", ROW_ID, nullable=False),
+        sa.Column("kind", sa.String(24), nullable=False),
+        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("guards", sa.Text(), nullable=False),
+        sa.Column("algorithm", sa.String(64), nullable=False),
+        sa.Column("opened_at", INSTANT, nullable=False),
+        sa.Column("decision_id", ROW_ID, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_mpi_review_task"),
+        sa.ForeignKeyConstraint(["record_id"], ["mpi_record.record_id"], name="fk_mpi_review_task_record_id"),
+        sa.ForeignKeyConstraint(["other_id"], ["mpi_record.record_id"], name="fk_mpi_review_task_other_id"),
+        sa.ForeignKeyConstraint(["decision_id"], ["mpi_decision.id"], name="fk_mpi_review_task_decision_id"),
+        sqlite_autoincrement=True,
+    )
+    for table, columns in {
+        "mpi_verdict": ("record_id", "other_id"),
+        "mpi_review_task": ("record_id", "other_id", "decision_id"),
+    }.items():
+        for column in columns:
+            op.create_index(f"ix_{table}_{column}", table, [column])

@@ -1,0 +1,67 @@
+"""Persons in the database: made, retired into a survivor, brought back. Inside one transaction of `index_writing`."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from gateway.db.session import in_parts
+from gateway.model import PatientID
+from gateway.mpi.tables import link_event, person
+
+_DROP = delete(person).where(person.c.id == bindparam("dropped"))
+_FORWARD = update(person).where(person.c.survivor_id == bindparam("retired"))
+_RETIRE = update(person).where(person.c.id == bindparam("retired"))
+_REVIVE = update(person).where(person.c.id == bindparam("revived"))
+_MERGED_INTO = select(person.c.id).where(person.c.merged_into_id == bindparam("into"))
+_FORMER = (
+    select(link_event.c.record_id, link_event.c.previous_person_id, person.c.survivor_id)
+    .join(person, person.c.id == link_event.c.previous_person_id)
+    .where(link_event.c.record_id.in_(bindparam("wanted", expanding=True)), person.c.retired_at.is_not(None))
+    .order_by(link_event.c.id.desc())
+)
+
+
+class PersonStore:
+    """The persons of the index."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, persons: Sequence[PatientID], now: datetime) -> None:
+        """They exist, without records."""
+        if persons:
+            self._connection.execute(insert(person), [{"id": one, "created_at": now} for one in persons])
+
+    def retire(self, into: Mapping[PatientID, PatientID], now: datetime, *, unseen: Collection[PatientID] = ()) -> None:
+        """Each has become part of its survivor, and so have those that were part of it. `unseen` ids are forgotten."""
+        for retired, survivor in into.items():
+            if retired in unseen:
+                # Made a moment ago for a record that turned out to be somebody's: nobody has seen this id.
+                self._connection.execute(_DROP, {"dropped": retired})
+                continue
+            self._connection.execute(_FORWARD, {"retired": retired, "survivor_id": survivor})
+            values = {"survivor_id": survivor, "merged_into_id": survivor, "retired_at": now}
+            self._connection.execute(_RETIRE, {"retired": retired, **values})
+
+    def revive(self, persons: Iterable[PatientID]) -> None:
+        """Each is a person of its own again, and those that were merged into it are part of it."""
+        for revived in persons:
+            values = {"survivor_id": None, "merged_into_id": None, "retired_at": None}
+            self._connection.execute(_REVIVE, {"revived": revived, **values})
+            waiting: list[str] = [revived]
+            while waiting:
+                merged = self._connection.execute(_MERGED_INTO, {"into": waiting.pop()}).scalars().all()
+                for one in merged:
+                    self._connection.execute(_REVIVE, {"revived": one, "survivor_id": revived})
+                waiting.extend(merged)
+
+    def find_former(self, records: Iterable[int], among: Collection[PatientID]) -> dict[int, tuple[PatientID, ...]]:
+        """By record, the persons it once belonged to who are part of one of `among` now, the latest first."""
+        former: defaultdict[int, dict[PatientID, None]] = defaultdict(dict)
+        for part in in_parts(sorted(records)):
+            for record_id, previous, survivor in self._connection.execute(_FORMER, {"wanted": part}):
+                if survivor in among:
+                    former[record_id][PatientID(previous)] = None
+        return {record_id: tuple(persons) for record_id, persons in former.items()}
