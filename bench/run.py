@@ -121,7 +121,7 @@ def main() -> None:
         folder = Path(name)
         folder.chmod(0o755)
         if only in ("", "speed"):
-            postgres, redis = Postgres(), Redis()
+            postgres, redis = Postgres(durable=True), Redis()
             speed = compare_throughput(folder, postgres, redis)
             report["throughput"] = speed
             print_throughput(speed)

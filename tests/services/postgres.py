@@ -21,12 +21,10 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "400",
     "shared_buffers": "64MB",
-    # A test's data needn't survive a power cut.
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "autovacuum": "off",
 }
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""A test's data needn't survive a power cut."""
 
 
 def _programs() -> list[str]:
@@ -38,7 +36,8 @@ def _programs() -> list[str]:
 class Postgres:
     """A running server that trusts loopback. PostgreSQL refuses to run as root, so root starts it as `postgres`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable` keeps its word on a commit, as it would in a deployment: for measuring."""
         user = "postgres" if os.geteuid() == 0 else None
         folder = scratch_folder("postgres")
         if user:
@@ -52,6 +51,7 @@ class Postgres:
         )
         self.port = free_port()
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": str(folder)}
+        settings |= {} if durable else NOT_DURABLE
         options = [f"--{name}={value}" for name, value in settings.items()]
         argv = [binary("postgres", *_programs()), "-D", str(data), *options]
         self._server = Server("postgres", argv, folder=folder, user=user, stop_signal=signal.SIGQUIT)
