@@ -107,7 +107,7 @@ def test_pages_lose_and_repeat_nothing_while_a_facility_changes(exchange: SmallE
         path: str | None = following
         while path:
             hold_study(north, "many", f"2.25.5{turn}1", date="20300101")  # newer than all: before the place
-            hold_study(north, "many", f"2.25.5{turn}2", date="20000101")  # older than all: after it
+            hold_study(north, "many", f"2.25.5{turn}2", date=f"{2000 - turn}0101")  # older than all: after it
             gone = found[-1] if turn == 0 else ""
             archive.studies[:] = [row for row in archive.studies if value_of(row, "0020000D") != gone]
             bundle = exchange.get(path).json()
