@@ -79,7 +79,7 @@ def decide_link(newcomer: Member, persons: Persons, matcher: Matcher, apart: Apa
     if not certain:
         return Review(review=others) if others else NewPerson()
     to, *rest = certain
-    merge = tuple(one for one in rest if _are_one(persons[to.person], persons[one.person], matcher, apart))
+    merge = tuple(one for one in rest if are_one(persons[to.person], persons[one.person], matcher, apart))
     return Link(to=to, merge=merge, review=tuple(one for one in rest if one not in merge))
 
 
@@ -113,13 +113,14 @@ def _judge(
     )
 
 
-def _are_one(some: Sequence[Member], others: Sequence[Member], matcher: Matcher, apart: Apart) -> bool:
-    total, best = 0.0, float("-inf")
+def are_one(some: Sequence[Member], others: Sequence[Member], matcher: Matcher, apart: Apart = frozenset()) -> bool:
+    """Whether two persons may become one: nothing holds any two of their records apart, and on the whole they agree."""
+    total = 0.0
     for one, other in product(some, others):
         score = matcher.score(one.record, other.record)
         if not VETOES.isdisjoint(score.guards) or frozenset((one.record_id, other.record_id)) in apart:
             return False
-        total, best = total + score.bits, max(best, score.bits)
+        total += score.bits
     return total / (len(some) * len(others)) >= matcher.thresholds.mean
 
 

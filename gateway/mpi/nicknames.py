@@ -56,7 +56,9 @@ _OTHER_LANGUAGES = {
 def _formal_names() -> dict[str, frozenset[str]]:
     formal: defaultdict[str, set[str]] = defaultdict(set)
     for name, _, nickname in name_triplets():
-        formal[nickname].add(name)
+        # The table is of uses, in both directions: Bob is listed as called Robert too. A formal name isn't the shorter.
+        if len(name) >= len(nickname):
+            formal[nickname].add(name)
     for name, nicknames in _OTHER_LANGUAGES.items():
         for nickname in nicknames.split():
             formal[nickname].add(name)

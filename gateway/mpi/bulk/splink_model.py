@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 from splink import Linker, SettingsCreator
 from splink.backends.duckdb import DuckDBAPI
+from splink.internals.blocking_rule_creator import BlockingRuleCreator
 
 from gateway.mpi.algorithm import FREQUENT_FIELDS, SAME, Algorithm, Comparison
 from gateway.mpi.bulk.sql import COLUMNS, CONDITIONS
@@ -54,17 +55,22 @@ def open_linker(
     blocking: Sequence[str] = (),
     trained: bool = True,
     explained: bool = False,
+    exploded: str | None = None,
 ) -> Linker:
     """A Splink linker over the table `records`, with the weights of `algorithm` where `trained`.
 
     `blocking` are SQL conditions over `l` and `r`; name frequencies are the algorithm's, not those of the table.
-    `explained` predictions have the level of each comparison (`gamma_…`) too.
+    `exploded` is a column of keys: records that share one are a pair. `explained` predictions have the level of each
+    comparison (`gamma_…`) too.
     """
+    rules: list[BlockingRuleCreator | dict[str, Any]] = [{"blocking_rule": rule} for rule in blocking]
+    if exploded:
+        rules.append({"blocking_rule": f"l.{exploded} = r.{exploded}", "arrays_to_explode": [exploded]})
     odds = 2 ** algorithm.prior_bits(records)
     settings = SettingsCreator(
         link_type="dedupe_only",
         comparisons=[_comparison(one, trained) for one in algorithm.comparisons],
-        blocking_rules_to_generate_predictions=[{"blocking_rule": rule} for rule in blocking],
+        blocking_rules_to_generate_predictions=rules,
         probability_two_random_records_match=odds / (1 + odds),
         retain_matching_columns=explained,
         retain_intermediate_calculation_columns=explained,

@@ -11,6 +11,7 @@ from splink import Linker
 from gateway.mpi.algorithm import Algorithm, Comparison
 from gateway.mpi.bulk.splink_model import load_records, memory_database, open_linker
 from gateway.mpi.comparison import LEVELS, Field
+from gateway.mpi.guards import Guard
 from gateway.mpi.match_record import MatchRecord
 from gateway.mpi.training import count_names, untrained_algorithm, with_weights
 
@@ -63,15 +64,20 @@ class Training:
 
 
 def train(
-    records: Sequence[MatchRecord], label: str, *, threads: int = 1, progress: Progress = lambda _: None
+    records: Sequence[MatchRecord],
+    label: str,
+    *,
+    guards: tuple[Guard, ...] = tuple(Guard),
+    threads: int = 1,
+    progress: Progress = lambda _: None,
 ) -> Training:
-    """An algorithm whose weights are those of `records`, which its description tells. Raises TrainingFailed."""
+    """An algorithm with `guards` whose weights are those of `records`, as it says itself. Raises TrainingFailed."""
     if not 500 <= len(records) <= MOST_RECORDS:
         msg = f"training takes from 500 to {MOST_RECORDS} records"
         raise TrainingFailed(msg)
     logging.getLogger("splink").setLevel(logging.ERROR)
     guess = replace(untrained_algorithm(label), records=len(records), frequencies=count_names(records))
-    guess = replace(guess, prior=min(0.7 / len(records), 0.01))
+    guess = replace(guess, prior=min(0.7 / len(records), 0.01), guards=guards)
     with memory_database(threads) as connection:
         progress("loading")
         load_records(connection, enumerate(records))
@@ -83,7 +89,7 @@ def train(
             linker.training.estimate_parameters_using_expectation_maximisation(
                 block, estimate_without_term_frequencies=True
             )
-        algorithm, untrained = _trained(guess, linker, records)
+        algorithm, untrained = _trained(guess, linker, _told(records))
         progress("prior, and u of rare agreements")
         algorithm, histogram = _settled(connection, algorithm, len(records))
     described = f"Trained on {len(records)} records: u from random pairs, m by expectation maximisation (Splink)."
@@ -130,22 +136,29 @@ def _settled(
     connection: duckdb.DuckDBPyConnection, algorithm: Algorithm, records: int
 ) -> tuple[Algorithm, tuple[tuple[float, int], ...]]:
     # The prior that expects as many matches as the model then finds, and the u of rare agreements: a fixed point,
-    # approached in steps. Random pairs hardly show a shared identifier, and most that do are matches.
+    # approached in steps. Random pairs hardly show a shared identifier, and most that do are matches. A household's
+    # members share so much that they would count as matches, and a shared phone as proof: other given names, where a
+    # guard holds them, are other persons here.
+    match = "match_probability"
+    if Guard.GIVEN_NAMES_DIFFER in algorithm.guards:
+        match = "(CASE WHEN gamma_given = 0 THEN 0 ELSE match_probability END)"
     pairs = records * (records - 1) / 2
     for _ in range(_STEPS):
         linker = open_linker(connection, algorithm, records=records, blocking=_PREDICTION_BLOCKS, explained=True)
         found = linker.inference.predict(threshold_match_weight=-60).physical_name
-        expected = _one(connection, f"SELECT sum(match_probability) FROM {found}")  # noqa: S608
+        expected = _one(connection, f"SELECT sum({match}) FROM {found}")  # noqa: S608
         algorithm = replace(
             algorithm,
             prior=max(expected, 1.0) / pairs,
-            comparisons=tuple(_counted(connection, found, one, pairs) for one in algorithm.comparisons),
+            comparisons=tuple(_counted(connection, found, match, one, pairs) for one in algorithm.comparisons),
         )
     counts = f"SELECT floor(match_weight), count(*) FROM {found} GROUP BY 1 ORDER BY 1"  # noqa: S608
     return algorithm, tuple(connection.execute(counts).fetchall())
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, found: str, comparison: Comparison, pairs: float) -> Comparison:
+def _counted(
+    connection: duckdb.DuckDBPyConnection, found: str, match: str, comparison: Comparison, pairs: float
+) -> Comparison:
     counted: dict[str, tuple[float | None, float | None]] = {}
     for place, level in enumerate(comparison.levels):
         if level.name not in _COUNTED.get(comparison.field, ()):
@@ -153,7 +166,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, found: str, comparison: Comp
             continue
         # Splink numbers levels from the last one up.
         where = f"gamma_{comparison.field} = {len(comparison.levels) - 1 - place}"
-        others = _one(connection, f"SELECT sum(1 - match_probability) FROM {found} WHERE {where}")  # noqa: S608
+        others = _one(connection, f"SELECT sum(1 - {match}) FROM {found} WHERE {where}")  # noqa: S608
         counted[level.name] = (level.m, max(others, 1.0) / pairs)
     return with_weights(comparison, counted)
 

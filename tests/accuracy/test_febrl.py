@@ -1,0 +1,31 @@
+"""FEBRL 1-4, streamed one record at a time at one fixed threshold, with and without the national identifier."""
+
+import pytest
+
+from tests.accuracy.feeds import baseline, febrl, febrl_algorithm, link
+
+SLACK = 0.0003
+"""How far a run may fall below the stored baseline."""
+
+
+@pytest.mark.parametrize(
+    ("dataset", "national", "least_f1", "most_false"),
+    [
+        ("1", True, 0.9995, 0),
+        ("1", False, 0.998, 0),
+        pytest.param("2", True, 0.9990, 1, marks=pytest.mark.slow),
+        pytest.param("2", False, 0.998, 1, marks=pytest.mark.slow),
+        ("3", True, 0.9995, 0),
+        pytest.param("3", False, 0.998, 0, marks=pytest.mark.slow),
+        pytest.param("4", True, 0.9998, 0, marks=pytest.mark.slow),
+        pytest.param("4", False, 0.998, 0, marks=pytest.mark.slow),
+    ],
+)
+def test_febrl_is_linked_by_itself(dataset: str, national: bool, least_f1: float, most_false: int) -> None:
+    """Automatic links reach the asked F1; false links are counted apart, and there are none in FEBRL 1, 3 and 4."""
+    quality, _ = link(febrl(dataset, national=national), febrl_algorithm(), loose=True)
+
+    assert quality.false_pairs <= most_false
+    assert quality.f1 >= least_f1
+    assert quality.f1 >= baseline(f"febrl{dataset}{'' if national else ' without the national identifier'}").f1 - SLACK
+    assert quality.tasks_per_thousand <= 5
