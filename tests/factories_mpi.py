@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
-from gateway.audit.record import AuditRecord
+from gateway.audit.record import AuditRecord, Who
 from gateway.consent.belonging import Identity
 from gateway.db.crypto import KeyRing
 from gateway.model import Identifier, PatientID, PatientIdentity, PatientRef
@@ -16,6 +16,7 @@ from gateway.mpi.fhir_patient import read_patient
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
+from gateway.mpi.steward import Stewardship
 
 NORTH = "urn:oid:1.2.36.1.10"
 SOUTH = "urn:oid:1.2.36.1.20"
@@ -84,6 +85,8 @@ class Index:
         self.audit = AuditList()
         self.feed = PatientFeed(engine, keys, self.audit, strong_systems=strong, who="test")
         self.patients = PatientIndex(engine, keys)
+        steward = Who(subject_id="sam", subject_role="operator")
+        self.steward = Stewardship(engine, keys, self.audit, strong_systems=strong, who=steward)
 
     def save(self, *patients: Mapping[str, Any], now: datetime = NOW) -> list[str]:
         """`patients` are stored, each in a transaction of its own; what became of each."""
@@ -97,7 +100,18 @@ class Index:
         """The person with that id."""
         return self.patients.resolve(PatientRef(id=PatientID(person_id)))
 
-    def person(self, value: str, system: str = NORTH) -> str:
+    def patients_ref(self, value: str, system: str = NORTH) -> PatientRef:
+        """How a question names the patient with that identifier."""
+        return PatientRef(identifier=Identifier(system, value))
+
+    def record_id(self, value: str, system: str = NORTH) -> int:
+        """The number of the record that is known by that in its domain."""
+        found = self.find(system, value)
+        assert found is not None, f"nobody is {value}"
+        (record_id,) = [one.record_id for one in found.records if one.identifier == Identifier(system, value)]
+        return record_id
+
+    def person(self, value: str, system: str = NORTH) -> PatientID:
         """The id of the person with that identifier, who must be there."""
         found = self.find(system, value)
         assert found is not None, f"nobody is {value}"

@@ -120,6 +120,14 @@ def connected(nodes: Iterable[Node], edges: Iterable[tuple[Node, Node]]) -> list
 def _units(by_id: Mapping[int, Candidate], said: Iterable[Pair]) -> tuple[dict[int, int], dict[int, tuple[int, ...]]]:
     same = [(pair.one, pair.other) for pair in said if pair.verdict == "same"]
     parts: Iterable[tuple[int, ...]] = connected(by_id, same) if same else ((record_id,) for record_id in by_id)
+    if same:
+        # Two words that can't both hold (a is b, b is c, a isn't c): then none of them outweighs what records say.
+        apart = [{pair.one, pair.other} for pair in said if pair.verdict == "apart"]
+        parts = [
+            part
+            for members in parts
+            for part in ([(one,) for one in members] if any(pair <= set(members) for pair in apart) else [members])
+        ]
     units = {members[0]: members for members in parts}
     return {record_id: unit for unit, members in units.items() for record_id in members}, units
 
@@ -128,7 +136,7 @@ def _agreeing(
     by_id: Mapping[int, Candidate], carriers: Mapping[bytes, Sequence[Candidate]], said: Iterable[Pair]
 ) -> Iterable[tuple[int, int]]:
     sharing = (pair for sharers in carriers.values() for pair in combinations(sharers, 2))
-    matched = ((by_id[pair.one], by_id[pair.other]) for pair in said if pair.verdict == "matched")
+    matched = ((by_id[pair.one], by_id[pair.other]) for pair in said if pair.verdict != "apart")
     for pairs in (sharing, matched):
         for one, other in pairs:
             if not contradicts(one.names, other.names):

@@ -114,14 +114,18 @@ def plan_links(around: Neighbourhood, new_person: Callable[[], PatientID]) -> Pl
 
 
 def _owners(groups: Groups, around: Neighbourhood) -> dict[tuple[int, ...], PatientID]:
-    # The oldest person chooses first, and chooses the group that most of its records are in.
+    # The oldest person chooses first, and chooses the group that most of its own records are in: those that other
+    # persons brought when they became part of it count only where it has no others.
     group_of = {record_id: group for group in groups for record_id in group}
     shares: defaultdict[PatientID, Counter[tuple[int, ...]]] = defaultdict(Counter)
+    own: defaultdict[PatientID, Counter[tuple[int, ...]]] = defaultdict(Counter)
     first: dict[PatientID, int] = {}
     for candidate in around.candidates:
         if candidate.active:
             first.setdefault(candidate.person_id, candidate.record_id)
-            shares[candidate.person_id][group_of[candidate.record_id]] += 1
+            group = group_of[candidate.record_id]
+            shares[candidate.person_id][group] += 1
+            own[candidate.person_id][group] += candidate.record_id not in around.former
     owners: dict[tuple[int, ...], PatientID] = {}
     fresh = {candidate.person_id for candidate in around.candidates if candidate.fresh}
 
@@ -129,9 +133,9 @@ def _owners(groups: Groups, around: Neighbourhood) -> dict[tuple[int, ...], Pati
         return person != around.survivor, person in fresh, around.born[person], first[person]
 
     for person in sorted(shares, key=seniority):
-        free = [(-count, group) for group, count in shares[person].items() if group not in owners]
+        free = [(-own[person][group], -count, group) for group, count in shares[person].items() if group not in owners]
         if free:
-            owners[min(free)[1]] = person
+            owners[min(free)[2]] = person
     return owners
 
 
