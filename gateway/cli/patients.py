@@ -13,6 +13,7 @@ from gateway.adapters.registry import FacilityRegistry
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
+from gateway.cli.stewardship import COMMANDS
 from gateway.errors import LoadRefused
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
@@ -25,6 +26,10 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.
 @click.group(name="patients")
 def command() -> None:
     """The patient index: who is who in which facility."""
+
+
+for _command in COMMANDS:
+    command.add_command(_command)
 
 
 @command.command()
@@ -140,6 +145,10 @@ def _as_json(found: PersonHistory) -> dict[str, Any]:
         "former": found.former_ids,
         "records": [_record_json(one) for one in found.records],
         "history": [_event_json(one) for one in found.events],
+        "decisions": [
+            {"decision": one.number, "kind": one.kind, "who": one.who, "at": one.at, "undone": one.undone_at}
+            for one in found.decisions
+        ],
         "conflicts": [
             {
                 "system": one.system,
@@ -177,6 +186,7 @@ def _event_json(one: LinkEvent) -> dict[str, Any]:
         "previous": one.previous,
         **one.reason,
         "algorithm": one.algorithm,
+        "score": one.score,
         "who": one.who,
         "at": one.at,
     }
@@ -196,6 +206,9 @@ def _as_text(found: PersonHistory) -> Iterator[str]:
     for standing in found.conflicts:
         others = ", ".join(str(record_id) for record_id in standing.records)
         yield f"  look at this: an identifier of {standing.system} is also on record {others} ({standing.reason})"
+    for decided in found.decisions:
+        undone = f", undone {decided.undone_at:%Y-%m-%d %H:%M} UTC" if decided.undone_at else ""
+        yield f"  decision {decided.number}: {decided.kind}, {decided.at:%Y-%m-%d %H:%M} UTC, by {decided.who}{undone}"
     moves = [event for event in found.events if event.previous is not None]
     if moves:
         yield "  history"
@@ -210,4 +223,8 @@ def _why(event: LinkEvent) -> str:
         return f"shares an identifier of {system} with record {records}"
     if rule == "kept-apart":
         return f"kept apart, though it shares an identifier of {system} with record {records}"
+    if rule == "alike":
+        return f"alike record {records} ({event.score:.1f} bits, {event.algorithm})"
+    if rule == "steward":
+        return f"decided by a steward, about record {records}"
     return "moved with its person" if rule == "follows-its-person" else "shares no strong identifier with any record"

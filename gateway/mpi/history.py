@@ -14,7 +14,7 @@ from gateway.errors import LoadRefused
 from gateway.model import Demographics, Identifier, PatientID, PatientRef
 from gateway.mpi.demographics import demographics_of
 from gateway.mpi.sealed import identifier_key, open_patient, source_identifier
-from gateway.mpi.tables import conflict, link_event, person, record, record_identifier
+from gateway.mpi.tables import conflict, decision, link_event, person, record, record_identifier, verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,21 @@ class LinkEvent:
     reason: dict[str, Any]
     """`rule`, and where they matter `system` and `records`."""
     algorithm: str
+    score: float | None
+    """The match weight in bits, where matching linked it."""
     who: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastDecision:
+    """What a steward decided about one of the person's records; undone decisions say nothing any more."""
+
+    number: int
+    kind: str
+    who: str
+    at: datetime
+    undone_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +82,8 @@ class PersonHistory:
     events: tuple[LinkEvent, ...]
     """Of the person's records and of records that have left, in the order they happened."""
     conflicts: tuple[OpenConflict, ...]
+    decisions: tuple[PastDecision, ...]
+    """In the order they were made."""
 
 
 def find_history(engine: Engine, keys: KeyRing, ref: PatientRef) -> PersonHistory | None:
@@ -123,6 +138,7 @@ def _history(connection: Connection, keys: KeyRing, person_id: str) -> PersonHis
         records=tuple(records),
         events=tuple(events),
         conflicts=tuple(_conflicts(connection, person_id, [one.record_id for one in records])),
+        decisions=tuple(_decisions(connection, [one.record_id for one in records])),
     )
 
 
@@ -140,11 +156,19 @@ def _events(connection: Connection, person_id: str) -> list[LinkEvent]:
             previous=None if row.previous_person_id is None else PatientID(row.previous_person_id),
             reason=orjson.loads(row.reason),
             algorithm=row.algorithm,
+            score=row.score,
             who=row.who,
             at=row.at,
         )
         for row in rows
     ]
+
+
+def _decisions(connection: Connection, records: Sequence[int]) -> Iterable[PastDecision]:
+    about = or_(verdict.c.record_id.in_(records), verdict.c.other_id.in_(records))
+    found = select(decision).where(decision.c.id.in_(select(verdict.c.decision_id).where(about)))
+    for row in connection.execute(found.order_by(decision.c.id)):
+        yield PastDecision(number=row.id, kind=row.kind, who=row.who, at=row.at, undone_at=row.undone_at)
 
 
 def _conflicts(connection: Connection, person_id: str, records: Sequence[int]) -> Iterable[OpenConflict]:

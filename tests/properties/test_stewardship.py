@@ -1,4 +1,4 @@
-"""Whatever stewards decide and feeds say: taking it back leads to where it was, and nobody contradicts for no reason."""
+"""Whatever stewards decide and feeds say, taking it back leads to where it was; nobody contradicts without a word."""
 
 import shutil
 import tempfile
