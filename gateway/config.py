@@ -13,6 +13,7 @@ from gateway.errors import ConfigurationError
 from gateway.model import ImplicitPolicy
 
 Environment = Literal["development", "production"]
+Switch = Literal["off", "on"]
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -36,6 +37,9 @@ class Settings:
     keys_file: Path = Path("var/keys.json")
     strong_identifier_systems: frozenset[str] = frozenset()
     metrics_allow: tuple[Network, ...] = ()
+    matching: Switch = "off"
+    matching_bits: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds that differ from the algorithm's own: `link`, `mean`, `review`."""
     break_glass: timedelta = timedelta(minutes=30)
     adt_listen: str = ""
 
@@ -76,6 +80,12 @@ class Settings:
             deadline=timedelta(milliseconds=reader.number("GATEWAY_DEADLINE_MS", 8000, 50, 300_000)),
             keys_file=Path(reader.text("GATEWAY_KEYS_FILE", str(data_dir / "keys.json"))),
             strong_identifier_systems=frozenset(reader.words("GATEWAY_STRONG_IDENTIFIER_SYSTEMS")),
+            matching=reader.choice("GATEWAY_MATCHING", get_args(Switch), "off"),
+            matching_bits={
+                name: bits
+                for name in ("link", "mean", "review")
+                if (bits := reader.bits(f"GATEWAY_MATCHING_{name.upper()}_BITS")) is not None
+            },
             metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
@@ -112,6 +122,7 @@ KNOWN = frozenset(
     for name in (
         *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
         *("consent_policy", "deadline_ms", "keys_file", "strong_identifier_systems", "metrics_allow"),
+        *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits"),
         *("break_glass_minutes", "adt_listen"),
     )
 )
@@ -152,6 +163,15 @@ class _Reader:
             return value
 
         return self._parsed(name, default, parse, f"a whole number from {least} to {most}")
+
+    def bits(self, name: str) -> float | None:
+        def parse(text: str) -> float | None:
+            value = float(text)
+            if not -100 <= value <= 100:
+                raise ValueError
+            return value
+
+        return self._parsed(name, None, parse, "a number of bits from -100 to 100")
 
     def choice(self, name: str, choices: tuple[S, ...], default: S) -> S:
         def parse(text: str) -> S:

@@ -10,12 +10,15 @@ from gateway.audit.record import AuditRecord, Who
 from gateway.consent.belonging import Identity
 from gateway.db.crypto import KeyRing
 from gateway.model import Identifier, PatientID, PatientIdentity, PatientRef
+from gateway.mpi.algorithm import default_algorithm
 from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.fhir_patient import read_patient
+from gateway.mpi.matching import MatchingRule
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
+from gateway.mpi.review import ReviewQueue
 from gateway.mpi.steward import Stewardship
 
 NORTH = "urn:oid:1.2.36.1.10"
@@ -79,11 +82,15 @@ class AuditList:
 class Index:
     """An index in a database, with both its doors."""
 
-    def __init__(self, engine: Engine, keys: KeyRing, strong: frozenset[str] = STRONG) -> None:
+    def __init__(
+        self, engine: Engine, keys: KeyRing, strong: frozenset[str] = STRONG, *, matching: bool = False
+    ) -> None:
         self.engine = engine
         self.keys = keys
         self.audit = AuditList()
-        self.feed = PatientFeed(engine, keys, self.audit, strong_systems=strong, who="test")
+        rule = MatchingRule(default_algorithm(), strong) if matching else None
+        self.feed = PatientFeed(engine, keys, self.audit, strong_systems=strong, who="test", matching=rule)
+        self.review = ReviewQueue(engine, keys)
         self.patients = PatientIndex(engine, keys)
         steward = Who(subject_id="sam", subject_role="operator")
         self.steward = Stewardship(engine, keys, self.audit, strong_systems=strong, who=steward)

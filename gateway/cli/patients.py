@@ -14,9 +14,12 @@ from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
 from gateway.cli.stewardship import COMMANDS
-from gateway.errors import LoadRefused
+from gateway.config import Settings
+from gateway.errors import ConfigurationError, LoadRefused
+from gateway.mpi.algorithm import default_algorithm, with_thresholds
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
+from gateway.mpi.matching import MatchingRule
 from gateway.mpi.patient_record import PatientRecord
 
 _LINES_A_TRANSACTION = 50
@@ -93,7 +96,19 @@ def _counts(report: LoadReport) -> list[tuple[str, str]]:
 def _feed(operator: Operator) -> PatientFeed:
     strong = operator.settings.strong_identifier_systems
     who = f"operator {operator.name}"
-    return PatientFeed(operator.engine, operator.keys, operator.audit, strong_systems=strong, who=who)
+    matching = _matching(operator.settings)
+    return PatientFeed(
+        operator.engine, operator.keys, operator.audit, strong_systems=strong, who=who, matching=matching
+    )
+
+
+def _matching(settings: Settings) -> MatchingRule | None:
+    if settings.matching == "off":
+        return None
+    algorithm = with_thresholds(default_algorithm(), **settings.matching_bits)
+    if algorithm.thresholds.review > algorithm.thresholds.link:
+        raise ConfigurationError(["GATEWAY_MATCHING_REVIEW_BITS is above GATEWAY_MATCHING_LINK_BITS"])
+    return MatchingRule(algorithm, settings.strong_identifier_systems)
 
 
 @command.command()

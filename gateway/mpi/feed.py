@@ -2,20 +2,23 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from gateway.audit.record import AuditLog, AuditRecord
 from gateway.db.crypto import KeyRing
 from gateway.log import Event, event
 from gateway.metrics import ALERTS
+from gateway.model import PatientID
 from gateway.mpi.linker import Linker, Relinked
 from gateway.mpi.links import ALGORITHM, Conflict
+from gateway.mpi.matching import Matching, MatchingRule
 from gateway.mpi.patient_record import PatientRecord
+from gateway.mpi.review import Question, open_tasks
 from gateway.mpi.store import RecordStore, index_writing
 
 Outcome = Literal["loaded", "updated", "unchanged"]
@@ -39,13 +42,22 @@ class PatientFeed:
     """The way into the index. `who` is written beside every link that changes."""
 
     def __init__(
-        self, engine: Engine, keys: KeyRing, audit: AuditLog, *, strong_systems: frozenset[str], who: str
+        self,
+        engine: Engine,
+        keys: KeyRing,
+        audit: AuditLog,
+        *,
+        strong_systems: frozenset[str],
+        who: str,
+        matching: MatchingRule | None = None,
     ) -> None:
+        """Without `matching`, nothing but strong identifiers and stewards link records."""
         self._engine = engine
         self._keys = keys
         self._audit = audit
         self._strong_systems = strong_systems
         self._who = who
+        self._rule = matching
 
     def save(self, patients: Sequence[PatientRecord], now: datetime) -> list[Outcome]:
         """All of `patients` are stored and linked, or none is; what became of each. Conflicts have been alerted.
@@ -53,16 +65,10 @@ class PatientFeed:
         A record of a known source identifier replaces what was said before; one that says nothing new does nothing.
         Raises DependencyUnavailable, and AuditUnavailable where an alert can't be recorded (the records are stored).
         """
-        outcomes: list[Outcome] = []
-        alerts: list[Conflict] = []
         with index_writing(self._engine) as connection:
-            records = RecordStore(connection, self._keys)
-            linker = Linker(connection, self._keys, self._strong_systems, self._who)
-            for patient in patients:
-                outcome, relinked = _save(records, linker, patient, now)
-                outcomes.append(outcome)
-                alerts.extend(relinked.alerts)
-        self._alert(alerts, now)
+            turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
+            outcomes = [turn.save(patient) for patient in patients]
+        self._alert(turn.alerts, now)
         return outcomes
 
     def relink(self, now: datetime) -> RelinkedAll:
@@ -74,20 +80,17 @@ class PatientFeed:
         persons = moved = retired = conflicts = 0
         last = ""
         while True:
-            changed: list[Relinked] = []
             with index_writing(self._engine) as connection:
-                linker = Linker(connection, self._keys, self._strong_systems, self._who)
-                turn = linker.find_live_persons(last, _PERSONS_A_TURN)
-                changed = [linker.link([person], now) for person in turn]
-            if not turn:
+                turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
+                looked_at = turn.relink(last)
+            if not looked_at:
                 return RelinkedAll(persons=persons, moved=moved, retired=retired, conflicts=conflicts)
-            last = turn[-1]
-            persons += len(turn)
-            moved += sum(len(one.moves) for one in changed)
-            retired += sum(len(one.retired) for one in changed)
-            alerts = [alert for one in changed for alert in one.alerts]
-            conflicts += len(alerts)
-            self._alert(alerts, now)
+            last = looked_at[-1]
+            persons += len(looked_at)
+            moved += sum(len(one.moves) for one in turn.relinked)
+            retired += sum(len(one.retired) for one in turn.relinked)
+            conflicts += len(turn.alerts)
+            self._alert(turn.alerts, now)
 
     def _alert(self, conflicts: Sequence[Conflict], now: datetime) -> None:
         for found in conflicts:
@@ -96,16 +99,75 @@ class PatientFeed:
         self._audit.record([_alert_record(found, self._who, now) for found in conflicts])
 
 
-def _save(records: RecordStore, linker: Linker, patient: PatientRecord, now: datetime) -> tuple[Outcome, Relinked]:
-    keys = linker.strong_keys(patient.identifiers).keys()
-    stored = records.find(patient)
-    if stored is None:
-        added = records.add(patient, now)
-        return "loaded", linker.link([added.person_id], now, keys=keys, fresh=added.record_id)
-    if stored.content_key == records.content_key(patient):
-        return "unchanged", Relinked()
-    lost = records.replace(stored, patient, now)
-    return "updated", linker.link([stored.person_id], now, keys=keys | lost)
+class _Turn:
+    """The records of one transaction of `index_writing`, each stored, matched and linked before the next."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        keys: KeyRing,
+        strong_systems: frozenset[str],
+        who: str,
+        rule: MatchingRule | None,
+        now: datetime,
+    ) -> None:
+        self._connection = connection
+        self._records = RecordStore(connection, keys)
+        self._linker = Linker(connection, keys, strong_systems, who)
+        self._matching = Matching(connection, keys, rule) if rule else None
+        self._now = now
+        self.relinked: list[Relinked] = []
+
+    @property
+    def alerts(self) -> list[Conflict]:
+        """Conflicts that are new or have grown."""
+        return [alert for one in self.relinked for alert in one.alerts]
+
+    def save(self, patient: PatientRecord) -> Outcome:
+        """The record is stored and linked, unless it says nothing new."""
+        strong = self._linker.strong_keys(patient.identifiers).keys()
+        stored = self._records.find(patient)
+        if stored is None:
+            added = self._records.add(patient, self._now)
+            questions = self._match(added.record_id, patient.content, strong, active=patient.active)
+            self._link([added.person_id], questions, keys=strong, fresh=added.record_id)
+            return "loaded"
+        if stored.content_key == self._records.content_key(patient):
+            return "unchanged"
+        lost = self._records.replace(stored, patient, self._now)
+        returning = not stored.active
+        questions = self._match(stored.record_id, patient.content, strong, active=patient.active, returning=returning)
+        self._link([stored.person_id], questions, keys=strong | lost)
+        return "updated"
+
+    def relink(self, after: str) -> Sequence[PatientID]:
+        """The persons that come after that id are linked as they should be, and matched where they never were."""
+        persons = self._linker.find_live_persons(after, _PERSONS_A_TURN)
+        for person in persons:
+            self._link([person], [])
+        if self._matching is not None:
+            for one in self._records.find_unmatched(persons):
+                strong = self._linker.strong_keys(one.identifiers).keys()
+                self._link([one.person_id], self._match(one.record_id, one.content, strong))
+        return persons
+
+    def _match(
+        self, record_id: int, content: bytes, strong: Collection[bytes], *, active: bool = True, returning: bool = False
+    ) -> list[Question]:
+        if self._matching is None:
+            return []
+        return self._matching.take_in(record_id, content, strong, self._now, active=active, returning=returning)
+
+    def _link(
+        self,
+        persons: Sequence[PatientID],
+        questions: Sequence[Question],
+        *,
+        keys: Iterable[bytes] = (),
+        fresh: int | None = None,
+    ) -> None:
+        self.relinked.append(self._linker.link(persons, self._now, keys=keys, fresh=fresh))
+        open_tasks(self._connection, questions, self._now)
 
 
 def _alert_record(found: Conflict, who: str, now: datetime) -> AuditRecord:

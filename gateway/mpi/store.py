@@ -1,18 +1,20 @@
 """Source records in the database, read and written inside one transaction that no other writer works beside."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+import orjson
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, text, update
 
 from gateway.db.crypto import KeyRing
 from gateway.db.session import writing
-from gateway.model import PatientID
+from gateway.model import Identifier, PatientID
+from gateway.mpi.demographics import identifiers_of
 from gateway.mpi.patient_record import PatientRecord
-from gateway.mpi.sealed import content_key, identifier_key, seal_patient, source_key
+from gateway.mpi.sealed import content_key, identifier_key, open_patient, seal_patient, source_key
 from gateway.mpi.tables import person, record, record_identifier
 
 _WRITER_LOCK = 0x6D70692D77726974
@@ -32,6 +34,16 @@ class StoredRecord:
     content_key: bytes
     person_id: PatientID
     active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnmatchedRecord:
+    """A live record that matching has never seen."""
+
+    record_id: int
+    person_id: PatientID
+    identifiers: tuple[Identifier, ...]
+    content: bytes
 
 
 @contextmanager
@@ -113,6 +125,24 @@ class RecordStore:
             )
         self._add_identifiers(stored.record_id, after - before)
         return frozenset(before - after)
+
+    def find_unmatched(self, persons: Sequence[PatientID]) -> Sequence[UnmatchedRecord]:
+        """The active records of `persons` that can't be compared yet, in the order of their numbers."""
+        wanted = select(record.c.record_id, record.c.person_id, record.c.identifier_key, record.c.content).where(
+            record.c.person_id.in_(persons), record.c.active, record.c.comparable.is_(None)
+        )
+        found = []
+        for record_id, person_id, source, sealed in self._connection.execute(wanted.order_by(record.c.record_id)):
+            patient = open_patient(self._keys, source, sealed)
+            found.append(
+                UnmatchedRecord(
+                    record_id=record_id,
+                    person_id=PatientID(person_id),
+                    identifiers=identifiers_of(patient),
+                    content=orjson.dumps(patient),
+                )
+            )
+        return found
 
     def _add_person(self, person_id: PatientID, now: datetime) -> None:
         self._connection.execute(insert(person), {"id": person_id, "created_at": now})
