@@ -231,3 +231,10 @@ def test_a_record_is_stored_and_opened_as_it_was() -> None:
     assert unpack(pack(record)) == record
     with pytest.raises(ValueError, match="unexpected end"):
         unpack(b"{")
+
+
+def test_a_name_that_looks_like_a_placeholder_is_kept() -> None:
+    """`Boy George` is a name; an address may begin with an empty line."""
+    assert named(family="O'Dowd", given=["Boy", "George"]).given == "boy"
+    assert read(address=[{"line": ["", "12 High Street", "Rosehill Lodge"]}]).unit == "rosehill lodge"
+    assert read(address=[{"line": ["12 Elm 44 Rise"]}]).street == "elm rise"
