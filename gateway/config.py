@@ -38,8 +38,9 @@ class Settings:
     strong_identifier_systems: frozenset[str] = frozenset()
     metrics_allow: tuple[Network, ...] = ()
     matching: Switch = "off"
-    matching_bits: Mapping[str, float] = field(default_factory=dict)
-    """Thresholds that differ from the algorithm's own: `link`, `mean`, `review`."""
+    matching_link_bits: float | None = None
+    matching_mean_bits: float | None = None
+    matching_review_bits: float | None = None
     break_glass: timedelta = timedelta(minutes=30)
     adt_listen: str = ""
 
@@ -52,6 +53,16 @@ class Settings:
     def token_url(self) -> str:
         """The token endpoint, `aud` of client assertions."""
         return self.base_url + "/oauth/token"
+
+    @property
+    def matching_bits(self) -> dict[str, float]:
+        """Thresholds of matching that differ from the algorithm's own: `link`, `mean`, `review`."""
+        stated = {
+            "link": self.matching_link_bits,
+            "mean": self.matching_mean_bits,
+            "review": self.matching_review_bits,
+        }
+        return {name: bits for name, bits in stated.items() if bits is not None}
 
     @property
     def production(self) -> bool:
@@ -81,11 +92,9 @@ class Settings:
             keys_file=Path(reader.text("GATEWAY_KEYS_FILE", str(data_dir / "keys.json"))),
             strong_identifier_systems=frozenset(reader.words("GATEWAY_STRONG_IDENTIFIER_SYSTEMS")),
             matching=reader.choice("GATEWAY_MATCHING", get_args(Switch), "off"),
-            matching_bits={
-                name: bits
-                for name in ("link", "mean", "review")
-                if (bits := reader.bits(f"GATEWAY_MATCHING_{name.upper()}_BITS")) is not None
-            },
+            matching_link_bits=reader.bits("GATEWAY_MATCHING_LINK_BITS"),
+            matching_mean_bits=reader.bits("GATEWAY_MATCHING_MEAN_BITS"),
+            matching_review_bits=reader.bits("GATEWAY_MATCHING_REVIEW_BITS"),
             metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),

@@ -68,15 +68,17 @@ class Linker:
         *,
         keys: Iterable[bytes] = (),
         fresh: int | None = None,
+        leaving: Iterable[int] = (),
         survivor: PatientID | None = None,
     ) -> Relinked:
         """All records that may belong together with those of `persons` are linked as the rule demands.
 
         `keys` are of identifiers that one of their records has, or had until now; `fresh` is a record just added;
-        `survivor` keeps its id where persons become one.
+        records that are `leaving` don't take their person's id with them; `survivor` keeps its id where persons become
+        one.
         """
         around, looked_at = self._neighbourhood(persons, keys, fresh)
-        plan = plan_links(replace(around, survivor=survivor), new_person_id)
+        plan = plan_links(replace(around, leaving=frozenset(leaving), survivor=survivor), new_person_id)
         self._persons.add(plan.new_persons, now)
         self._persons.revive(plan.revived)
         self._store_moves(plan.moves, now)

@@ -33,6 +33,8 @@ class Neighbourhood:
     """What matching and stewards have said about two of the records; one word a pair."""
     former: Mapping[int, tuple[PatientID, ...]] = field(default_factory=dict)
     """By record, the retired persons it once belonged to: a group that parts again gets its own id back."""
+    leaving: frozenset[int] = frozenset()
+    """Records that a steward takes out of their person: those that stay keep the id."""
     survivor: PatientID | None = None
     """Who keeps the id where persons become one; without it, the older person."""
 
@@ -118,6 +120,7 @@ def _owners(groups: Groups, around: Neighbourhood) -> dict[tuple[int, ...], Pati
     # persons brought when they became part of it count only where it has no others.
     group_of = {record_id: group for group in groups for record_id in group}
     shares: defaultdict[PatientID, Counter[tuple[int, ...]]] = defaultdict(Counter)
+    others = {*around.former, *around.leaving}
     own: defaultdict[PatientID, Counter[tuple[int, ...]]] = defaultdict(Counter)
     first: dict[PatientID, int] = {}
     for candidate in around.candidates:
@@ -125,7 +128,7 @@ def _owners(groups: Groups, around: Neighbourhood) -> dict[tuple[int, ...], Pati
             first.setdefault(candidate.person_id, candidate.record_id)
             group = group_of[candidate.record_id]
             shares[candidate.person_id][group] += 1
-            own[candidate.person_id][group] += candidate.record_id not in around.former
+            own[candidate.person_id][group] += candidate.record_id not in others
     owners: dict[tuple[int, ...], PatientID] = {}
     fresh = {candidate.person_id for candidate in around.candidates if candidate.fresh}
 

@@ -48,6 +48,7 @@ class _Words:
 
     same: Sequence[tuple[int, int]] = ()
     apart: Sequence[tuple[int, int]] = ()
+    leaving: Sequence[int] = ()
     survivor: PatientID | None = None
     task: int | None = None
 
@@ -89,13 +90,13 @@ class Stewardship:
         return self._decide("unmerge", words, note, now)
 
     def split(self, person_id: PatientID, records: Sequence[int], note: str, now: datetime) -> Decided:
-        """`records` are one person, and the person's other records another, who keeps the id if it has more of them."""
+        """`records` are another person, all of them one; the person keeps the id with those that stay."""
 
         def words(connection: Connection) -> _Words:
             chosen, others = _chosen(_live(connection, person_id), records)
             if not others:
                 raise LoadRefused(["all active records were named: nothing would be left to part from"])
-            return _Words(same=_chain(chosen), apart=_across(chosen, others))
+            return _Words(same=_chain(chosen), apart=_across(chosen, others), leaving=chosen)
 
         return self._decide("split", words, note, now)
 
@@ -109,11 +110,8 @@ class Stewardship:
             if present == to:
                 raise LoadRefused([f"record {record_id} is theirs already"])
             chosen, others = _chosen(_live(connection, PatientID(present)), [record_id])
-            return _Words(
-                same=_across(chosen, _live(connection, to)),
-                apart=_across(chosen, others) if others else (),
-                survivor=to,
-            )
+            apart = _across(chosen, others) if others else ()
+            return _Words(same=_across(chosen, _live(connection, to)), apart=apart, leaving=chosen, survivor=to)
 
         return self._decide("reassign", words, note, now)
 
@@ -140,7 +138,7 @@ class Stewardship:
             pairs = connection.execute(
                 select(verdict.c.record_id, verdict.c.other_id).where(verdict.c.decision_id == decision_id)
             )
-            decided = self._link(connection, decision_id, {one for pair in pairs for one in pair}, None, now)
+            decided = self._link(connection, decision_id, {one for pair in pairs for one in pair}, _Words(), now)
         self._record("undo", note, decided, now)
         return decided
 
@@ -155,7 +153,7 @@ class Stewardship:
                 answered = update(review_task).where(review_task.c.id == words.task)
                 connection.execute(answered.values(decision_id=decision_id))
             records = {one for pair in (*words.same, *words.apart) for one in pair}
-            decided = self._link(connection, decision_id, records, words.survivor, now)
+            decided = self._link(connection, decision_id, records, words, now)
         self._record(kind, note, decided, now)
         return decided
 
@@ -172,12 +170,13 @@ class Stewardship:
         connection: Connection,
         decision_id: int,
         records: Iterable[int],
-        survivor: PatientID | None,
+        words: _Words,
         now: datetime,
     ) -> Decided:
         about = sorted(records)
         linker = Linker(connection, self._keys, self._strong_systems, self._name)
-        relinked = linker.link(_persons_of(connection, about), now, survivor=survivor)
+        before = _persons_of(connection, about)
+        relinked = linker.link(before, now, leaving=words.leaving, survivor=words.survivor)
         persons = _persons_of(connection, about)
         return Decided(decision=decision_id, persons=tuple(sorted(persons)), moved=len(relinked.moves))
 
