@@ -8,6 +8,8 @@ GatewayError
   UnsupportedMediaType    the question comes in a form the gateway does not read
   MethodNotAllowed        the thing is there, and that is not done to it
   ExpiredCursor           a page link that has run out
+  Conflict                it is no longer in a state in which that is done to it
+  StaleVersion            somebody else has changed it since it was read
   NotAuthenticated        no token, or one that does not hold
   AccessRefused           scope, purpose, patient or role does not reach
     ScopeMissing
@@ -66,6 +68,14 @@ class MethodNotAllowed(GatewayError):
 
 class ExpiredCursor(GatewayError):
     code = "expired-cursor"
+
+
+class Conflict(GatewayError):
+    code = "conflict"
+
+
+class StaleVersion(GatewayError):
+    code = "stale-version"
 
 
 class NotAuthenticated(GatewayError):

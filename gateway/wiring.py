@@ -23,6 +23,7 @@ from gateway.config import Settings
 from gateway.consent.belonging import Identity
 from gateway.consent.label_rules import LabelRules, read_label_rules
 from gateway.consent.store import StoredConsents
+from gateway.consent_desk import ConsentDesk
 from gateway.db.crypto import KeyRing, create_key_file, read_key_file
 from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
@@ -42,6 +43,7 @@ class House:
     """Everything a running gateway is made of."""
 
     rooms: Rooms
+    desk: ConsentDesk
     keys: KeyRing
     bearer: BearerAuthenticator
     tokens: BackendServices
@@ -65,15 +67,12 @@ def build_house(settings: Settings) -> House:
     cache = open_cache(settings.redis_url, keys)
     clients = ClientRegistry(DatabaseClientStore(engine))
     index = PatientIndex(engine, keys)
+    identity = Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED)
+    consents = StoredConsents(engine, keys, settings.consent_policy, identity)
     rooms = Rooms(
         mpi=index,
         records=index,
-        consents=StoredConsents(
-            engine,
-            keys,
-            settings.consent_policy,
-            Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED),
-        ),
+        consents=consents,
         facilities=FanOut(registry),
         sightings=Sightings(engine, keys),
         audit=audit,
@@ -93,6 +92,14 @@ def build_house(settings: Settings) -> House:
 
     return House(
         rooms=rooms,
+        desk=ConsentDesk(
+            consents=consents,
+            mpi=index,
+            facilities=registry.all,
+            find_study=rooms.sightings.find,
+            keys=keys,
+            base=settings.fhir_base,
+        ),
         keys=keys,
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
         tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url),

@@ -120,6 +120,7 @@ any_record = st.builds(
         (
             *("imaging-search", "imaging-read", "patient-search", "patient-read", "access-refused"),
             *("token-issued", "token-refused", "alert", "operator"),
+            *("consent-search", "consent-read", "consent-create", "consent-update"),
         )
     ),
     outcome=st.sampled_from(("success", "refused", "failed")),

@@ -10,6 +10,8 @@ _PROFILE = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit
 QUERY = _PROFILE + "Query"
 PATIENT_QUERY = _PROFILE + "PatientQuery"
 READ = _PROFILE + "Read"
+PATIENT_CREATE = _PROFILE + "PatientCreate"
+PATIENT_UPDATE = _PROFILE + "PatientUpdate"
 PATIENT_READ = _PROFILE + "PatientRead"
 AUTHZ_CONSENT = _PROFILE + "AuthZconsent"
 DISCLOSURE_SOURCE = _PROFILE + "PrivacyDisclosure.Source"
@@ -39,6 +41,8 @@ SECURITY_ALERT = _coding(_DCM, "110113", "Security Alert")
 USER_AUTHENTICATION = _coding(_DCM, "110114", "User Authentication")
 
 SEARCH_TYPE = _coding("http://hl7.org/fhir/restful-interaction", "search-type", "search-type")
+CREATE_INTERACTION = _coding("http://hl7.org/fhir/restful-interaction", "create", "create")
+UPDATE_INTERACTION = _coding("http://hl7.org/fhir/restful-interaction", "update", "update")
 READ_INTERACTION = _coding("http://hl7.org/fhir/restful-interaction", "read", "read")
 DISCLOSE = _coding(_HL7 + "iso-21089-lifecycle", "disclose", "Disclose Record Lifecycle Event")
 BY_CONSENT = _coding(_BALP + "AuthZsubType", "AuthZ-Consent", "Authorization Decision using Roles and Consent")

@@ -40,10 +40,12 @@ def _events(record: AuditRecord, site: Site) -> Iterator[Element]:
 
 def _what_happened(record: AuditRecord, site: Site) -> list[Element]:
     match record.kind:
-        case "imaging-search" | "patient-search":
+        case "imaging-search" | "patient-search" | "consent-search":
             return _searches(record, site)
-        case "imaging-read" | "patient-read":
+        case "imaging-read" | "patient-read" | "consent-read":
             return _reads(record, site)
+        case "consent-create" | "consent-update":
+            return [_write(record, site)]
         case "access-refused":
             return [_access_refused(record, site)]
         case "token-issued" | "token-refused":
@@ -54,7 +56,7 @@ def _what_happened(record: AuditRecord, site: Site) -> list[Element]:
 
 
 def _is_search(record: AuditRecord) -> bool:
-    return record.kind in ("imaging-search", "patient-search")
+    return record.kind in ("imaging-search", "patient-search", "consent-search")
 
 
 def _event(
@@ -156,6 +158,29 @@ def _reads(record: AuditRecord, site: Site) -> list[Element]:
             )
         )
     return events
+
+
+def _write(record: AuditRecord, site: Site) -> Element:
+    """BALP PatientCreate or PatientUpdate of a Consent."""
+    creates = record.kind == "consent-create"
+    entities = [
+        *fhir_entities.patient(record.patient),
+        *[fhir_entities.resource(reference) for reference in record.resources[:1]],
+        *fhir_entities.transaction(record),
+        *fhir_entities.job(_facts(record, resources=True), record.request),
+    ]
+    profile = balp.PATIENT_CREATE if creates else balp.PATIENT_UPDATE
+    done_well = record.outcome == "success" and bool(record.patient and record.resources)
+    return _event(
+        record,
+        site,
+        balp.REST,
+        "C" if creates else "U",
+        [*fhir_agents.caller(record.who, balp.SOURCE, balp.APPLICATION), site.agent(balp.DESTINATION)],
+        entities,
+        subtypes=[balp.CREATE_INTERACTION if creates else balp.UPDATE_INTERACTION],
+        profile=profile if done_well else None,
+    )
 
 
 def _asked_entities(record: AuditRecord) -> list[Element]:

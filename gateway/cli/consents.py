@@ -1,7 +1,7 @@
 """`python -m gateway consents`: what patients have said about sharing, as operators file and read it."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -9,24 +9,21 @@ from typing import Any
 import click
 
 from gateway.adapters.registry import FacilityRegistry
+from gateway.adapters.sightings import Sightings
 from gateway.audit.record import AuditRecord
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
 from gateway.consent.belonging import Identity
-from gateway.consent.fhir_consent import from_consent, patients_of
-from gateway.consent.fhir_reference import FacilityNames, facility_names
-from gateway.consent.fhir_structure import require_structure
 from gateway.consent.period import FOREVER
 from gateway.consent.policy import Provision
 from gateway.consent.store import Filed, Filing, StoredConsents, StoredVersion
 from gateway.consent.words import PURPOSE_WORDS
+from gateway.consent_desk import ConsentDesk
 from gateway.errors import LoadRefused
-from gateway.model import PatientID
 from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
-from gateway.mpi.sealed import identifier_key
 
 _LINES_A_TRANSACTION = 100
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -41,7 +38,7 @@ def command() -> None:
 @click.argument("file", type=click.Path(allow_dash=True))
 @_AS_JSON
 def load(file: str, as_json: bool) -> None:
-    """File FHIR R4 Consents from FILE (NDJSON; - reads standard input).
+    """File FHIR Consents (R4 or R5) from FILE (NDJSON; - reads standard input).
 
     The patient is named by Patient/{id} or by identifier, organisations by Organization/{facility id} or identifier. A
     Consent of a known id becomes its next version, an unchanged one does nothing. What can't be evaluated is refused.
@@ -69,12 +66,9 @@ class _Desk:
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
-        self._base = operator.settings.fhir_base
-        self._names: FacilityNames = facility_names(
-            FacilityRegistry(operator.engine, operator.keys).all(), operator.settings.fhir_base
-        )
-        self._index = PatientIndex(operator.engine, operator.keys)
-        self._consents = open_consents(operator)
+        self._desk = open_desk(operator)
+        self._names = self._desk.names()
+        self._consents = self._desk.consents
 
     def file(self, lines: Sequence[Line], report: LoadReport) -> None:
         """Each line is filed in one transaction with the others, or refused; each change is in the audit."""
@@ -87,7 +81,7 @@ class _Desk:
         outcomes = self._consents.save([filing for _, filing in filings], self._operator.now)
         changes = []
         for (number, filing), filed in zip(filings, outcomes, strict=True):
-            if filed.outcome == "refused":
+            if filed.outcome in ("refused", "stale"):
                 report.reject(number, "a Consent of that id is on file for another patient")
                 continue
             report.count(filed.outcome)
@@ -98,21 +92,7 @@ class _Desk:
     def _filing(self, line: Line) -> Filing:
         if line.value is None:
             raise LoadRefused([line.reason or ""])
-        consent = from_consent(line.value, self._names)
-        require_structure(line.value)
-        patient, key = self._patient(line.value)
-        return Filing(patient=patient, consent=consent, resource=line.value, identifier_key=key)
-
-    def _patient(self, resource: Mapping[str, Any]) -> tuple[PatientID, bytes | None]:
-        refs = patients_of(resource, self._base)
-        found = [self._index.resolve(ref) for ref in refs]
-        persons = {patient.id for patient in found if patient is not None}
-        if None in found:
-            raise LoadRefused(["patient not known"])
-        if len(persons) > 1:
-            raise LoadRefused(["Consent.patient: its reference and its identifier mean two persons"])
-        keys = [identifier_key(self._operator.keys, ref.identifier) for ref in refs if ref.identifier is not None]
-        return persons.pop(), keys[0] if keys else None
+        return self._desk.read(line.value, self._names)
 
     def _record(self, filing: Filing, filed: Filed) -> AuditRecord:
         reference = f"Consent/{filing.consent.id}/_history/{filed.version}"
@@ -126,10 +106,53 @@ def open_consents(operator: Operator) -> StoredConsents:
     return StoredConsents(operator.engine, operator.keys, operator.settings.consent_policy, identity)
 
 
+def open_desk(operator: Operator) -> ConsentDesk:
+    """The desk where Consents are handed in, as `serve` has it."""
+    return ConsentDesk(
+        consents=open_consents(operator),
+        mpi=PatientIndex(operator.engine, operator.keys),
+        facilities=FacilityRegistry(operator.engine, operator.keys).all,
+        find_study=Sightings(operator.engine, operator.keys).find,
+        keys=operator.keys,
+        base=operator.settings.fhir_base,
+    )
+
+
 def _counts(report: LoadReport) -> list[tuple[str, str]]:
     counts = report.as_json()
     counts["rejected"] = len(report.rejected)
     return [(name, str(count)) for name, count in counts.items()]
+
+
+@command.command()
+@click.argument("consent_id", metavar="ID")
+@_AS_JSON
+def revoke(consent_id: str, as_json: bool) -> None:
+    """Take the Consent ID out of force: its next version is inactive, and every version stays on file.
+
+    The next request in every process obeys it. One that is not in force is left as it is.
+    """
+    id_ = consent_id.removeprefix("Consent/")
+    with Operator() as operator:
+        desk = open_desk(operator)
+        versions = desk.consents.versions(id_)
+        if not versions:
+            raise LoadRefused([f"no Consent {id_} is on file"])
+        last = versions[-1]
+        operator.note("consent revocation asked for", patient=last.consent.person, details=[("consent", id_)])
+        filed = desk.consents.revoke(last, operator.now)
+        if filed.outcome == "stale":
+            raise LoadRefused(["the Consent has just been changed: look at it again"])
+        if filed.outcome == "updated":
+            reference = f"Consent/{id_}/_history/{filed.version}"
+            record = operator.record_of("consent revoked", patient=last.consent.person, resources=[reference])
+            operator.audit.record([record])
+    if as_json:
+        print_json({"id": id_, "version": filed.version, "revoked": filed.outcome == "updated"})
+    elif filed.outcome == "updated":
+        click.echo(f"Consent/{id_} is revoked: version {filed.version} is inactive")
+    else:
+        click.echo(f"Consent/{id_} was not in force: nothing changed")
 
 
 @command.command()
@@ -190,15 +213,31 @@ def _as_text(one: StoredVersion, now: datetime) -> Iterator[str]:
 
 def _rule_words(rule: Provision, lead: str = "") -> Iterator[str]:
     parts = [lead + ("permits" if rule.type == "permit" else "denies")]
-    parts.append("what " + ", ".join(rule.authored_by) + " holds" if rule.authored_by else "everything")
+    parts.append(" and ".join(_data_words(rule)) or "everything")
+    if rule.labels:
+        parts.append("labelled " + ", ".join(rule.labels))
+    if rule.data_period is not None:
+        start, end = rule.data_period.start, rule.data_period.end
+        parts.append(" ".join(("made", *_between(start, end))))
     if rule.actors:
         parts.append("to " + ", ".join(rule.actors))
     if rule.purposes:
-        parts.append("for " + ", ".join(PURPOSE_WORDS[code] for code in rule.purposes))
-    if rule.period_start is not None:
-        parts.append(f"from {rule.period_start.isoformat()}")
-    if rule.period_end is not None and rule.period_end != FOREVER:
-        parts.append(f"until before {rule.period_end.isoformat()}")
+        parts.append("for " + ", ".join(PURPOSE_WORDS.get(code, code) for code in rule.purposes))
+    parts += _between(rule.period_start, rule.period_end)
     yield " ".join(parts)
     for nested in rule.nested:
         yield from _rule_words(nested, "except that it ")
+
+
+def _data_words(rule: Provision) -> Iterator[str]:
+    if rule.authored_by is not None:
+        yield "what " + ", ".join(rule.authored_by) + " holds"
+    if rule.studies:
+        yield f"{len(rule.studies)} named {'study' if len(rule.studies) == 1 else 'studies'}"
+
+
+def _between(start: datetime | None, end: datetime | None) -> Iterator[str]:
+    if start is not None:
+        yield f"from {start.isoformat()}"
+    if end is not None and end != FOREVER:
+        yield f"until before {end.isoformat()}"

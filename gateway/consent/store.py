@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.consent.belonging import Identity, theirs
 from gateway.consent.fhir_consent import ENDED, ReadConsent, from_consent
@@ -24,7 +25,7 @@ from gateway.model import ImplicitPolicy, PatientID
 _REMEMBERED = 4096
 """Versions kept as read, in each process: a version never changes, and which one is current is asked every time."""
 
-Row = tuple[bytes, int, datetime, bytes]
+Row = tuple[bytes, int, datetime, bytes, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +37,18 @@ class Filing:
     resource: Mapping[str, Any]
     identifier_key: bytes | None = None
     """The index's keyed hash of the identifier that names the patient, where one does: the consent follows it."""
+    expected: int | None = None
+    """The version that has to be the current one; None where any may be, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filed:
-    """What became of a filing. Refused: a Consent of that id is on file for another patient."""
+    """What became of a filing.
 
-    outcome: Literal["loaded", "updated", "unchanged", "refused"]
+    Refused: a Consent of that id is on file for another patient. Stale: the current version is not the one expected.
+    """
+
+    outcome: Literal["loaded", "updated", "unchanged", "refused", "stale"]
     version: int
 
 
@@ -68,7 +74,7 @@ class StoredConsents:
         self._current = (
             select(
                 *(consent.c.key, consent.c.version, consent_version.c.recorded_at, consent_version.c.content),
-                self._theirs.c.shared,
+                *(consent_version.c.person_id, self._theirs.c.shared),
             )
             .join(self._theirs, self._theirs.c.key == consent.c.key)
             .join(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
@@ -99,25 +105,28 @@ class StoredConsents:
 
     def history(self, patient: PatientID) -> Sequence[StoredVersion]:
         """Every version of every consent of the person, oldest first."""
-        statement = (
-            select(
-                *(consent_version.c.key, consent_version.c.version, consent_version.c.recorded_at),
-                *(consent_version.c.content, _IS_CURRENT),
-            )
-            .join(consent, consent.c.key == consent_version.c.key)
-            .join(self._theirs, self._theirs.c.key == consent.c.key)
-            .order_by(consent_version.c.recorded_at, consent_version.c.key, consent_version.c.version)
+        statement = _EVERY_VERSION.join(self._theirs, self._theirs.c.key == consent.c.key).order_by(
+            consent_version.c.recorded_at, consent_version.c.key, consent_version.c.version
         )
         with reading(self._engine) as connection:
             rows = connection.execute(statement, {"patient": patient}).all()
-        return [
-            StoredVersion(
-                consent=self._read(key, version, recorded_at, content),
-                resource=self._open(key, version, content)["resource"],
-                current=current,
-            )
-            for key, version, recorded_at, content, current in rows
-        ]
+        return [self._stored(*row) for row in rows]
+
+    def versions(self, id_: str) -> Sequence[StoredVersion]:
+        """Every version of the Consent of that id, oldest first; none where there is no such Consent."""
+        statement = _EVERY_VERSION.where(consent.c.key == bindparam("id_key")).order_by(consent_version.c.version)
+        with reading(self._engine) as connection:
+            rows = connection.execute(statement, {"id_key": self._keys.blind("consent.id", id_)}).all()
+        return [self._stored(*row) for row in rows]
+
+    def _stored(
+        self, key: bytes, version: int, recorded_at: datetime, content: bytes, person: str, current: bool
+    ) -> StoredVersion:
+        return StoredVersion(
+            consent=self._read(key, version, recorded_at, content, person),
+            resource=self._open(key, version, content)["resource"],
+            current=current,
+        )
 
     def save(self, filings: Sequence[Filing], now: datetime) -> Sequence[Filed]:
         """Each filing is on file as its own outcome says, all of them in one transaction.
@@ -128,19 +137,39 @@ class StoredConsents:
         with writing(self._engine) as connection:
             return [self._save(connection, filing, now) for filing in filings]
 
+    def revoke(self, version: StoredVersion, now: datetime) -> Filed:
+        """The next version of the Consent is `inactive`, where `version` is the current one and in force (FAST OP6).
+
+        Whatever it says is left as it is: a revocation must not fail for what can't be evaluated.
+        """
+        consent_ = version.consent
+        if not consent_.active:
+            return Filed(outcome="unchanged", version=consent_.version)
+        key = self._keys.blind("consent.id", consent_.id)
+        with writing(self._engine) as connection:
+            row = connection.execute(_CURRENT_OF_ID, {"id_key": key}).one_or_none()
+            if row is None or row.version != consent_.version:
+                return Filed(outcome="stale", version=0 if row is None else row.version)
+            content = self._open(key, row.version, row.content)
+            content["resource"] |= {"status": "inactive"}
+            next_version = row.version + 1
+            self._add_version(connection, key, next_version, consent_.person or row.person_id, content, now)
+            connection.execute(update(consent).where(consent.c.key == key).values(version=next_version))
+        return Filed(outcome="updated", version=next_version)
+
     def _save(self, connection: Connection, filing: Filing, now: datetime) -> Filed:
         key = self._keys.blind("consent.id", filing.consent.id)
         content = {"resource": filing.resource, "facilities": filing.consent.facilities}
         if filing.consent.known:
             content["known"] = filing.consent.known
-        row = connection.execute(_CURRENT_OF_ID, {"id_key": key}).one_or_none()
-        if row is None:
-            values = {"person_id": filing.patient, "identifier_key": filing.identifier_key, "version": 1}
-            connection.execute(insert(consent), {"key": key, **values})
+        if filing.expected is None and self._add(connection, key, filing):
             self._add_version(connection, key, 1, filing.patient, content, now)
             return Filed(outcome="loaded", version=1)
+        row = connection.execute(_CURRENT_OF_ID, {"id_key": key}).one_or_none()
+        if row is None or filing.expected not in (None, row.version):
+            return Filed(outcome="stale", version=0 if row is None else row.version)
         stored = self._open(key, row.version, row.content)
-        same_name = stored["resource"].get("patient") == filing.resource.get("patient")
+        same_name = _patient_in(stored["resource"]) == _patient_in(filing.resource)
         same_person = self._is_theirs(connection, key, filing.patient)
         if not same_name and not same_person:
             return Filed(outcome="refused", version=row.version)
@@ -154,6 +183,13 @@ class StoredConsents:
         values = {"person_id": person, "identifier_key": filing.identifier_key, "version": version}
         connection.execute(update(consent).where(consent.c.key == key).values(values))
         return Filed(outcome="updated", version=version)
+
+    def _add(self, connection: Connection, key: bytes, filing: Filing) -> bool:
+        """Whether the Consent is new. Of two that file the same new one at once, the second finds it on file."""
+        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        values = {"key": key, "person_id": filing.patient, "identifier_key": filing.identifier_key, "version": 1}
+        added = connection.execute(make(consent).values(values).on_conflict_do_nothing().returning(consent.c.key))
+        return added.first() is not None
 
     def _is_theirs(self, connection: Connection, key: bytes, patient: PatientID) -> bool:
         found = select(self._theirs.c.key).where(self._theirs.c.key == key, self._theirs.c.shared == 0)
@@ -179,7 +215,7 @@ class StoredConsents:
         opened: dict[str, Any] = orjson.loads(self._keys.open(consent_version.name, _row(key, version), content))
         return opened
 
-    def _read(self, key: bytes, version: int, recorded_at: datetime, content: bytes) -> ConsentVersion:
+    def _read(self, key: bytes, version: int, recorded_at: datetime, content: bytes, person: str) -> ConsentVersion:
         opened = self._open(key, version, content)
         resource = opened["resource"]
         try:
@@ -188,7 +224,12 @@ class StoredConsents:
             # Only a status that says so takes a consent out of force: whatever else is wrong with it, it denies.
             ended = resource.get("status") in ENDED
             return ConsentVersion(
-                id=str(resource.get("id")), version=version, active=not ended, recorded_at=recorded_at, root=None
+                id=str(resource.get("id")),
+                version=version,
+                active=not ended,
+                recorded_at=recorded_at,
+                root=None,
+                person=PatientID(person),
             )
         return ConsentVersion(
             id=read.id,
@@ -197,7 +238,12 @@ class StoredConsents:
             recorded_at=recorded_at,
             root=read.root,
             bases=read.bases,
+            person=PatientID(person),
         )
+
+
+def _patient_in(resource: Mapping[str, Any]) -> object:
+    return resource.get("patient", resource.get("subject"))
 
 
 def _of_several(version: ConsentVersion) -> ConsentVersion:
@@ -209,6 +255,10 @@ def _of_several(version: ConsentVersion) -> ConsentVersion:
 
 
 _IS_CURRENT = consent_version.c.version == consent.c.version
+_EVERY_VERSION = select(
+    *(consent_version.c.key, consent_version.c.version, consent_version.c.recorded_at, consent_version.c.content),
+    *(consent_version.c.person_id, _IS_CURRENT),
+).join(consent, consent.c.key == consent_version.c.key)
 _CURRENT_OF_ID = (
     select(consent.c.person_id, consent.c.version, consent_version.c.content)
     .join(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)

@@ -68,6 +68,7 @@ class Reading:
 
 
 def read_consent(consent: ConsentVersion, asked: Asked) -> Reading:
+    """The consent as it is about this caller and purpose, now: only whose data is asked for is left open."""
     root = consent.root
     if root is None:
         return Reading(consent, consent.active, None, None, ())
@@ -128,6 +129,7 @@ def closes(consent: ConsentVersion) -> bool:
 
 
 def ended_at(consent: ConsentVersion, now: datetime) -> datetime | None:
+    """When it ceased to be in force; None where it is in force, or never was."""
     if not consent.active:
         # What was never in force (filed as a draft, or as rejected) has not ended either.
         return consent.recorded_at if consent.version > 1 else None
@@ -136,6 +138,7 @@ def ended_at(consent: ConsentVersion, now: datetime) -> datetime | None:
 
 
 def held_since(reading: Reading, data: Data, now: datetime) -> datetime:
+    """Since when it has said of this data what it says now."""
     root = reading.consent.root
     rules = [] if root is None else [root]
     rules += [one.rule for one in reading.limited if one.reach.covers(data)]
@@ -144,6 +147,7 @@ def held_since(reading: Reading, data: Data, now: datetime) -> datetime:
 
 
 def rules_of(consent: ConsentVersion) -> Iterable[Provision]:
+    """Every rule in it, the root first."""
     root = consent.root
     if root is None:
         return ()

@@ -5,7 +5,15 @@ from typing import Any
 
 from gateway import __version__
 from gateway.fhir.negotiation import FHIR_JSON
-from gateway.fhir.parameters import ENDPOINT, IMAGING_STUDY, ORGANIZATION, PATIENT, SearchParameter, SearchTable
+from gateway.fhir.parameters import (
+    CONSENT,
+    ENDPOINT,
+    IMAGING_STUDY,
+    ORGANIZATION,
+    PATIENT,
+    SearchParameter,
+    SearchTable,
+)
 
 _CHANGED = "2026-11-24"
 _SMART_IMAGING = "http://fhir.org/argonaut/smart-imaging"
@@ -19,6 +27,8 @@ _DOCUMENTATION = {
     "Patient": "One person as the facilities that may be shown know them; found by one of their identifiers.",
     "Endpoint": "Where the images of a facility are fetched (DICOMweb WADO-RS).",
     "Organization": "The facilities of the exchange.",
+    "Consent": "What patients have decided (IHE PCF), in JSON and XML. A Consent is revoked by its status or by "
+    "$revokeConsent and never deleted; a changed one is refused where If-Match names another version.",
 }
 
 
@@ -43,7 +53,10 @@ def capability_statement(*, base: str, token_url: str) -> dict[str, Any]:
                 "mode": "server",
                 "documentation": "Searches by GET and by POST to _search. Every read and search needs a token.",
                 "security": _security(token_url),
-                "resource": [_resource(table) for table in (IMAGING_STUDY, PATIENT, ENDPOINT, ORGANIZATION)],
+                "resource": [
+                    *(_resource(table) for table in (IMAGING_STUDY, PATIENT, ENDPOINT, ORGANIZATION)),
+                    _consent(),
+                ],
             }
         ],
     }
@@ -71,6 +84,17 @@ def _resource(table: SearchTable) -> dict[str, Any]:
         resource["searchInclude"] = list(table.includes)
     resource["searchParam"] = list(_search_parameters(table.parameters))
     return resource
+
+
+def _consent() -> dict[str, Any]:
+    """IHE PCF ITI-108: written as well as read, each version kept; JSON and XML."""
+    interactions = ("create", "read", "vread", "update", "history-instance", "search-type")
+    return _resource(CONSENT) | {
+        "interaction": [{"code": code} for code in interactions],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": False,
+    }
 
 
 def _search_parameters(parameters: Iterable[SearchParameter]) -> Iterable[dict[str, str]]:

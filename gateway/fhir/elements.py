@@ -11,6 +11,9 @@ _MANDATORY = {
     "Endpoint": frozenset(("status", "connectionType", "payloadType", "address", "extension")),
     "Organization": frozenset(("active", "name")),
     "Patient": frozenset(("active", "deceasedBoolean", "deceasedDateTime")),
+    "Consent": frozenset(
+        ("status", "scope", "category", "patient", "policy", "policyRule", "provision", "subject", "period", "decision")
+    ),
 }
 """Those without which the resource isn't valid R4, those that change what the rest means, and what an Endpoint says of
 tokens: left out, it would mean something else."""

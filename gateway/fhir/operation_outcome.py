@@ -12,6 +12,7 @@ from gateway.auth.challenge import challenge_for
 from gateway.errors import (
     AccessRefused,
     AllFacilitiesFailed,
+    Conflict,
     DeadlinePassed,
     DependencyUnavailable,
     ExpiredCursor,
@@ -23,6 +24,7 @@ from gateway.errors import (
     NotAuthenticated,
     NotFound,
     PayloadTooLarge,
+    StaleVersion,
     UnsupportedMediaType,
     UnsupportedParameter,
 )
@@ -66,6 +68,8 @@ _ROWS: Mapping[type[BaseException], _Row] = {
     UnsupportedMediaType: _Row(415, "not-supported"),
     MethodNotAllowed: _Row(405, "not-supported"),
     ExpiredCursor: _Row(410, "not-found", "this page link has run out: repeat the search"),
+    Conflict: _Row(409, "conflict"),
+    StaleVersion: _Row(412, "conflict", "somebody else has changed it: read it again"),
     NotAuthenticated: _Row(401, "login"),
     AccessRefused: _Row(403, "forbidden"),
     NotFound: _Row(404, "not-found", "not found"),

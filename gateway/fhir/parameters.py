@@ -249,3 +249,50 @@ ORGANIZATION = SearchTable(
         )
     ),
 )
+
+CONSENT = SearchTable(
+    resource_type="Consent",
+    parameters=(
+        SearchParameter(
+            name="patient",
+            type="reference",
+            definition=_DEFINITIONS + "clinical-patient",
+            documentation="The one patient: `Patient/{id}` or the bare id. Each search names exactly one patient.",
+            spellings=("patient:Patient",),
+        ),
+        SearchParameter(
+            name="patient.identifier",
+            type="token",
+            definition=_DEFINITIONS + "Patient-identifier",
+            documentation="The one patient, by an identifier: `system|value`; also written `patient:identifier`.",
+            spellings=("patient:identifier",),
+        ),
+        _ID,
+        SearchParameter(
+            name="status",
+            type="token",
+            definition=_DEFINITIONS + "Consent-status",
+            documentation="The status of the current version.",
+        ),
+        SearchParameter(
+            name="actor",
+            type="reference",
+            definition=_DEFINITIONS + "Consent-actor",
+            documentation="Whom a rule of it names as recipient: a reference, or `system|value`.",
+        ),
+        SearchParameter(
+            name="_lastUpdated",
+            type="date",
+            definition=_DEFINITIONS + "Resource-lastUpdated",
+            documentation="When the current version was filed; all prefixes. Dates alone are UTC days.",
+        ),
+        *_RESULT,
+    ),
+    elements=frozenset(
+        (
+            *_COMMON_ELEMENTS,
+            *("identifier", "status", "scope", "category", "patient", "dateTime", "performer", "organization"),
+            *("source", "policy", "policyRule", "verification", "provision"),
+        )
+    ),
+)

@@ -17,6 +17,7 @@ from gateway.rooms import Rooms
 
 PREFIX = "/fhir/r4"
 TYPES = ("ImagingStudy", "Patient", "Endpoint", "Organization")
+"""Types that are read and searched only; Consent has routes of its own (`consent_routes.py`)."""
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 

@@ -122,3 +122,23 @@ def test_standard_input_can_be_loaded_and_files_that_are_not_there_are_refused(g
     assert told.stdout == "consents: 0 loaded, 0 updated, 1 unchanged\n"
     assert "absent.ndjson can't be read" in gateway.run("consents", "load", "absent.ndjson", expect=1).stderr
     assert "patient not known" in gateway.run("consents", "show", "Patient/nobody", expect=1).stderr
+
+
+def test_t074_a_revocation_ends_a_consent_and_keeps_every_version(gateway: Gateway) -> None:
+    """From the next look on; a second one changes nothing; there is nothing to revoke of a Consent nobody filed."""
+    load_consents(gateway, consent_of("anne", id="c-revoked"))
+    assert "Consent/c-revoked/_history/1" in explain(gateway, "anne")["decisions"][0]["consents"]
+
+    revoked = gateway.run_json("consents", "revoke", "Consent/c-revoked")
+
+    assert revoked["revoked"] is True
+    assert not [one for one in explain(gateway, "anne")["decisions"] if "c-revoked" in str(one["consents"])]
+    shown = gateway.run_json("consents", "show", f"{domain_of('north')}|anne")["consents"]
+    assert [(one["version"], one["state"]) for one in shown if one["id"] == "c-revoked"][-2:] == [
+        (revoked["version"] - 1, "superseded"),
+        (revoked["version"], "inactive"),
+    ]
+    again = gateway.run_json("consents", "revoke", "c-revoked")
+    assert (again["revoked"], again["version"]) == (False, revoked["version"])
+    assert "was not in force" in gateway.run("consents", "revoke", "c-revoked").stdout
+    assert "no Consent" in gateway.run("consents", "revoke", "nobodys", expect=1).stderr

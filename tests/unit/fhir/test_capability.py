@@ -50,8 +50,12 @@ def test_every_include_it_names_works() -> None:
 
 
 def test_it_advertises_what_is_there_and_no_more() -> None:
-    """The four resources; no writing, no history, no batch."""
-    assert set(RESOURCES) == {"ImagingStudy", "Patient", "Endpoint", "Organization"}
+    """The five resources; writing and history of Consents alone, no batch."""
+    assert set(RESOURCES) == {"ImagingStudy", "Patient", "Endpoint", "Organization", "Consent"}
+    for type_, resource in RESOURCES.items():
+        codes = {interaction["code"] for interaction in resource["interaction"]}
+        written = {"create", "vread", "update", "history-instance"} if type_ == "Consent" else set()
+        assert codes == {"read", "search-type"} | written
     assert "interaction" not in STATEMENT["rest"][0]
 
 

@@ -1,0 +1,70 @@
+"""What a client sends about a Consent: the resource itself, Parameters of an operation, the version it has seen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.consent.fhir_consent import is_r5
+from gateway.errors import InvalidQuery, LoadRefused
+
+TYPE = "Consent"
+_OURS = ("versionId", "lastUpdated")
+Resource = dict[str, Any]
+
+
+def require_performer(resource: Mapping[str, Any]) -> None:
+    """It names who has decided: a system files on somebody's behalf only (IHE PCF: `performer` 1..*)."""
+    element = "grantor" if is_r5(resource) else "performer"
+    performers = resource.get(element)
+    named = isinstance(performers, list) and any(
+        isinstance(one, dict) and (one.get("reference") or one.get("identifier")) for one in performers
+    )
+    if not named:
+        raise LoadRefused([f"Consent.{element}: expected who has decided: the patient, or who acts for them"])
+
+
+def consent_in(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The Consent that an operation is about: the body itself, or the one in its Parameters. Raises InvalidQuery."""
+    if resource.get("resourceType") == TYPE:
+        return resource
+    found = [one["resource"] for one in _parameters(resource) if isinstance(one.get("resource"), dict)]
+    if len(found) != 1 or found[0].get("resourceType") != TYPE:
+        raise InvalidQuery("expected a Consent, or Parameters with one")
+    consent: Mapping[str, Any] = found[0]
+    return consent
+
+
+def consent_id_in(resource: Mapping[str, Any], base: str) -> str:
+    """The id of the Consent that an operation is about, by reference or as a whole. Raises InvalidQuery."""
+    for one in _parameters(resource):
+        reference = one.get("valueReference")
+        if isinstance(reference, dict) and isinstance(reference.get("reference"), str):
+            kind, _, id_ = reference["reference"].removeprefix(f"{base}/").partition("/_history")[0].partition("/")
+            if kind == TYPE and id_:
+                return str(id_)
+    id_ = str(consent_in(resource).get("id") or "")
+    if not id_:
+        raise InvalidQuery("expected the reference of a Consent")
+    return id_
+
+
+def _parameters(resource: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    parameters = resource.get("parameter") if resource.get("resourceType") == "Parameters" else None
+    return [one for one in (parameters if isinstance(parameters, list) else ()) if isinstance(one, dict)]
+
+
+def as_the_client_says(resource: Mapping[str, Any]) -> Resource:
+    """The resource without what only the server says of a version."""
+    meta = resource.get("meta")
+    if not isinstance(meta, dict):
+        return dict(resource)
+    stated = {name: value for name, value in meta.items() if name not in _OURS}
+    return {
+        **{name: value for name, value in resource.items() if name != "meta"},
+        **({"meta": stated} if stated else {}),
+    }
+
+
+def version_in(if_match: str) -> int | None:
+    """The version that an `If-Match` names; None where it names none (FHIR R4 http §managing resource contention)."""
+    text = if_match.strip().removeprefix("W/").strip('"')
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
