@@ -14,15 +14,14 @@ from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
 from gateway.cli.stewardship import COMMANDS
-from gateway.config import Settings
-from gateway.errors import ConfigurationError, LoadRefused
-from gateway.mpi.algorithm import default_algorithm, with_thresholds
+from gateway.errors import LoadRefused
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
-from gateway.mpi.matching import MatchingRule
+from gateway.mpi.matching_setting import matching_rule
 from gateway.mpi.patient_record import PatientRecord
 
-_LINES_A_TRANSACTION = 50
+_LINES_A_TRANSACTION = 250
+"""A quarter of a second of writing, after which other writers get their turn while the next lines are read."""
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 
 
@@ -39,7 +38,8 @@ for _command in COMMANDS:
 @click.argument("file", type=click.Path(allow_dash=True))
 @_AS_JSON
 @click.option("--report", "report_file", type=click.Path(dir_okay=False), help="Write refused lines here, as NDJSON.")
-def load(file: str, as_json: bool, report_file: str | None) -> None:
+@click.option("--from-line", type=click.IntRange(min=1), default=1, help="Begin there: where a stopped load goes on.")
+def load(file: str, as_json: bool, report_file: str | None, from_line: int) -> None:
     """Load FHIR R4 Patients from FILE (NDJSON; - reads standard input).
 
     Each has exactly one identifier in a registered facility's identifier_system. A known one is updated, an unchanged
@@ -52,7 +52,8 @@ def load(file: str, as_json: bool, report_file: str | None) -> None:
         report = LoadReport()
         operator.note("patients load begins")
         try:
-            _load(iter_lines(file, "patients"), _feed(operator), domains, report, operator)
+            lines = (line for line in iter_lines(file, "patients") if line.number >= from_line)
+            _load(lines, _feed(operator), domains, report, operator)
         except BaseException:
             operator.note("patients load stopped", outcome="failed", details=_counts(report))
             raise
@@ -68,9 +69,16 @@ def load(file: str, as_json: bool, report_file: str | None) -> None:
 def _load(
     lines: Iterator[Line], feed: PatientFeed, domains: frozenset[str], report: LoadReport, operator: Operator
 ) -> None:
-    while batch := list(islice(lines, _LINES_A_TRANSACTION)):
-        for outcome in feed.save(list(_good(batch, domains, report)), operator.now):
-            report.count(outcome)
+    last = 0
+    try:
+        while batch := list(islice(lines, _LINES_A_TRANSACTION)):
+            for outcome in feed.save(list(_good(batch, domains, report)), operator.now):
+                report.count(outcome)
+            last = batch[-1].number
+    except BaseException:
+        if last:
+            click.echo(f"stored as far as line {last}; go on with --from-line {last + 1}", err=True)
+        raise
 
 
 def _good(lines: Iterable[Line], domains: frozenset[str], report: LoadReport) -> Iterator[PatientRecord]:
@@ -96,19 +104,10 @@ def _counts(report: LoadReport) -> list[tuple[str, str]]:
 def _feed(operator: Operator) -> PatientFeed:
     strong = operator.settings.strong_identifier_systems
     who = f"operator {operator.name}"
-    matching = _matching(operator.settings)
+    matching = matching_rule(operator.settings)
     return PatientFeed(
         operator.engine, operator.keys, operator.audit, strong_systems=strong, who=who, matching=matching
     )
-
-
-def _matching(settings: Settings) -> MatchingRule | None:
-    if settings.matching == "off":
-        return None
-    algorithm = with_thresholds(default_algorithm(), **settings.matching_bits)
-    if algorithm.thresholds.review > algorithm.thresholds.link:
-        raise ConfigurationError(["GATEWAY_MATCHING_REVIEW_BITS is above GATEWAY_MATCHING_LINK_BITS"])
-    return MatchingRule(algorithm, settings.strong_identifier_systems)
 
 
 @command.command()

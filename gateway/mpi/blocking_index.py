@@ -4,7 +4,8 @@ A key is 64 bits of a keyed hash and a record is sealed, so that nothing of a pa
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 
@@ -38,11 +39,22 @@ _COUNTED = (
     .group_by(block_key.c.key)
     .having(func.count() > HOT_KEY_RECORDS)
 )
+_KNOWN = select(block_key.c.key).distinct().where(block_key.c.key.in_(bindparam("wanted", expanding=True)))
 _STORED = select(record.c.identifier_key, record.c.comparable).where(record.c.record_id == bindparam("record"))
 _STORE = update(record).where(record.c.record_id == bindparam("record"))
 _DROP = delete(block_key).where(
     block_key.c.record_id == bindparam("record"), block_key.c.key.in_(bindparam("dropped", expanding=True))
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readied:
+    """A record ready to be stored for matching."""
+
+    sealed: bytes
+    block_keys: tuple[int, ...]
+    tight: frozenset[int]
+    """Those keys under which it is looked for itself."""
 
 
 class BlockingIndex:
@@ -67,6 +79,27 @@ class BlockingIndex:
         if come := sorted(new - old):
             self._connection.execute(insert(block_key), [{"key": key, "record_id": record_id} for key in come])
         return before
+
+    def ready(self, source: bytes, content: MatchRecord) -> Readied:
+        """`content`, sealed for the record of that source key, with its keys."""
+        return Readied(
+            sealed=self._keys.seal(_COMPARABLE, source.hex(), pack(content)),
+            block_keys=tuple(dict.fromkeys(self._hashed(_all_keys(content)))),
+            tight=frozenset(self._hashed(tight_keys(content))),
+        )
+
+    def known(self, wanted: Collection[int]) -> set[int]:
+        """Those of `wanted` that some record has."""
+        found: set[int] = set()
+        for part in in_parts(sorted(wanted)):
+            found.update(self._connection.execute(_KNOWN, {"wanted": part}).scalars())
+        return found
+
+    def add_keys(self, keyed: Iterable[tuple[int, Iterable[int]]]) -> None:
+        """Each record is found by its keys; none of them was there before."""
+        rows = [{"key": key, "record_id": record_id} for record_id, keys in keyed for key in keys]
+        if rows:
+            self._connection.execute(insert(block_key), sorted(rows, key=lambda row: row["key"]))
 
     def find(self, content: MatchRecord, *, without: int) -> dict[PatientID, list[Member]]:
         """The persons that a record like `content` may be, each with all of their live records but `without`.

@@ -17,6 +17,7 @@ from gateway.model import PatientID
 from gateway.mpi.linker import Linker, Relinked
 from gateway.mpi.links import ALGORITHM, Conflict
 from gateway.mpi.matching import Matching, MatchingRule
+from gateway.mpi.newcomers import Newcomers
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.review import Question, open_tasks
 from gateway.mpi.store import RecordStore, index_writing
@@ -67,8 +68,8 @@ class PatientFeed:
         """
         with index_writing(self._engine) as connection:
             turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
-            outcomes = [turn.save(patient) for patient in patients]
-        self._alert(turn.alerts, now)
+            outcomes = turn.save_all(patients)
+        self.alert(turn.alerts, now)
         return outcomes
 
     def relink(self, now: datetime) -> RelinkedAll:
@@ -90,9 +91,10 @@ class PatientFeed:
             moved += sum(len(one.moves) for one in turn.relinked)
             retired += sum(len(one.retired) for one in turn.relinked)
             conflicts += len(turn.alerts)
-            self._alert(turn.alerts, now)
+            self.alert(turn.alerts, now)
 
-    def _alert(self, conflicts: Sequence[Conflict], now: datetime) -> None:
+    def alert(self, conflicts: Sequence[Conflict], now: datetime) -> None:
+        """Each of `conflicts` is logged, counted and in the audit. Raises AuditUnavailable."""
         for found in conflicts:
             event(Event.STRONG_IDENTIFIER_CONFLICT, level=logging.WARNING, reason=found.reason, count=found.persons)
             ALERTS.labels(kind="strong-identifier-conflict").inc()
@@ -115,6 +117,7 @@ class _Turn:
         self._records = RecordStore(connection, keys)
         self._linker = Linker(connection, keys, strong_systems, who)
         self._matching = Matching(connection, keys, rule) if rule else None
+        self._newcomers = Newcomers(connection, keys, strong_systems, who, self._matching)
         self._now = now
         self.relinked: list[Relinked] = []
 
@@ -123,8 +126,12 @@ class _Turn:
         """Conflicts that are new or have grown."""
         return [alert for one in self.relinked for alert in one.alerts]
 
-    def save(self, patient: PatientRecord) -> Outcome:
-        """The record is stored and linked, unless it says nothing new."""
+    def save_all(self, patients: Sequence[PatientRecord]) -> list[Outcome]:
+        """Each is stored and linked: at once those that nobody else can be, then the others, each after the other."""
+        alone = self._newcomers.add_alone(patients, self._now) if len(patients) > 1 else set[int]()
+        return ["loaded" if place in alone else self._save(one) for place, one in enumerate(patients)]
+
+    def _save(self, patient: PatientRecord) -> Outcome:
         strong = self._linker.strong_keys(patient.identifiers).keys()
         stored = self._records.find(patient)
         if stored is None:

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, bindparam, func, select
 from gateway.db.crypto import KeyRing
 from gateway.model import PatientID
 from gateway.mpi.algorithm import Algorithm
-from gateway.mpi.blocking_index import BlockingIndex
+from gateway.mpi.blocking_index import BlockingIndex, Readied
 from gateway.mpi.decide import Link, Member, NewPerson, PersonMatch, Persons, decide_link
 from gateway.mpi.match import Matcher
+from gateway.mpi.match_record import MatchRecord
 from gateway.mpi.normalise import normalise
 from gateway.mpi.pairs import Matched, PairStore
 from gateway.mpi.review import Question, TaskKind
@@ -70,6 +71,18 @@ class Matching:
         self._pairs = PairStore(connection)
         self._matcher = rule.matcher(_size(connection))
 
+    def read(self, source: bytes, content: bytes, now: datetime) -> Readied:
+        """What a Patient of that source key is to be found and compared by."""
+        return self._index.ready(source, self._normalise(content, now))
+
+    def known_keys(self, wanted: Collection[int]) -> set[int]:
+        """Those of the blocking keys that some record has."""
+        return self._index.known(wanted)
+
+    def add_keys(self, keyed: Iterable[tuple[int, Iterable[int]]]) -> None:
+        """Each record is found by its blocking keys from now on."""
+        self._index.add_keys(keyed)
+
     def take_in(
         self,
         record_id: int,
@@ -87,7 +100,7 @@ class Matching:
         so that nobody else is linked by itself unless that person is as certain. A record that says what it said before
         isn't judged again, unless it is `returning` from being inactive.
         """
-        said = normalise(orjson.loads(content), today=now.date(), strong_systems=self._rule.strong_systems)
+        said = self._normalise(content, now)
         before = self._index.store(record_id, said)
         if not active or (before == said and not returning):
             return []
@@ -108,6 +121,9 @@ class Matching:
             (self._matched(newcomer, target) for target in targets if target.best_record not in kept), now
         )
         return [*questions, *self._questions(newcomer, decision.review, "possible-duplicate")]
+
+    def _normalise(self, content: bytes, now: datetime) -> MatchRecord:
+        return normalise(orjson.loads(content), today=now.date(), strong_systems=self._rule.strong_systems)
 
     def _judge_again(self, newcomer: Member, partners: Iterable[int]) -> tuple[set[int], list[Question]]:
         kept: set[int] = set()
