@@ -52,8 +52,8 @@ def load(file: str, as_json: bool, report_file: str | None, from_line: int) -> N
         report = LoadReport()
         operator.note("patients load begins")
         try:
-            lines = (line for line in iter_lines(file, "patients") if line.number >= from_line)
-            _load(lines, _feed(operator), domains, report, operator)
+            wanted = (line for line in iter_lines(file, "patients") if line.number >= from_line)
+            _load(wanted, _feed(operator), domains, report, operator)
         except BaseException:
             operator.note("patients load stopped", outcome="failed", details=_counts(report))
             raise
