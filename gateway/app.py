@@ -6,6 +6,7 @@ from werkzeug.exceptions import HTTPException
 from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
 from gateway.config import Settings
 from gateway.errors import GatewayError
+from gateway.fhir.cds import cds_blueprint, cds_discovery_blueprint
 from gateway.fhir.consent_face import ConsentFace
 from gateway.fhir.consent_routes import consent_blueprint
 from gateway.fhir.errors import answer_error, answer_http_error, answer_unexpected
@@ -32,6 +33,8 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     serve(app, fhir_blueprint(house.rooms, settings, house.keys), requires_token(house.bearer))
     face = ConsentFace(rooms=house.rooms, desk=house.desk, base=settings.fhir_base)
     serve(app, consent_blueprint(face), requires_token(house.bearer))
+    serve(app, cds_discovery_blueprint(), open_to_anyone("CDS Hooks: discovery"))
+    serve(app, cds_blueprint(house.rooms, settings.fhir_base), requires_token(house.bearer))
     serve(app, capability_blueprint(settings), open_to_anyone("what the server can do is public (FHIR R4 §3.1.1.9)"))
     serve(app, metadata_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
     serve(app, token_blueprint(house.tokens), open_to_anyone("the client proves itself by its assertion (RFC 7523)"))

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.consent.fhir_consent import is_r5
+from gateway.consent.fhir_reference import patients_in
 from gateway.errors import InvalidQuery, LoadRefused
+from gateway.model import PatientRef
 
 TYPE = "Consent"
 _OURS = ("versionId", "lastUpdated")
@@ -20,6 +22,15 @@ def require_performer(resource: Mapping[str, Any]) -> None:
     )
     if not named:
         raise LoadRefused([f"Consent.{element}: expected who has decided: the patient, or who acts for them"])
+
+
+def patient_in(resource: Mapping[str, Any], base: str) -> PatientRef:
+    """The one patient that the parameter `patient` names, by reference or identifier. Raises InvalidQuery."""
+    stated = [one.get("valueReference") for one in _parameters(resource) if one.get("name") == "patient"]
+    refs = patients_in(stated[0], base) if len(stated) == 1 and isinstance(stated[0], dict) else ()
+    if not refs:
+        raise InvalidQuery("expected Parameters with one patient, by reference or identifier")
+    return refs[-1]
 
 
 def consent_in(resource: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,10 +14,11 @@ from gateway.audit.record import AuditKind, AuditRecord, Outcome
 from gateway.consent.fhir_consent import ENDED
 from gateway.consent.store import Filed, Filing, StoredVersion
 from gateway.consent_desk import ConsentDesk
+from gateway.consent_questions import consult
 from gateway.disclosure import Request, who
 from gateway.errors import Conflict, InvalidQuery, NotFound, StaleVersion
 from gateway.fhir.bundle import searchset
-from gateway.fhir.consent_body import TYPE, as_the_client_says, require_performer, version_in
+from gateway.fhir.consent_body import TYPE, as_the_client_says, patient_in, require_performer, version_in
 from gateway.fhir.consent_search import parse_consent_search
 from gateway.fhir.elements import with_elements, with_summary
 from gateway.fhir.imaging_face import require_scope
@@ -157,6 +158,16 @@ class ConsentFace:
     def file(self, resource: Mapping[str, Any], requester: Requester, request: Request) -> Told:
         """`$fileConsent`: as create, and what is filed is active (FAST OP4)."""
         return self.create({**resource, "status": "active"}, requester, request)
+
+    def who_may_answer(self, asked: Mapping[str, Any], requester: Requester, request: Request) -> Resource:
+        """`$who-may-answer`: the facilities that may answer this caller about this patient. Others are not told."""
+        require_scope(requester, "s", "ImagingStudy")
+        consulted = consult(patient_in(asked, self.base), requester, self.rooms, request)
+        answers = [
+            {"name": "facility", "valueReference": {"reference": f"Organization/{one.id}", "display": one.name}}
+            for one in consulted.permitted
+        ]
+        return {"resourceType": "Parameters", **({"parameter": answers} if answers else {})}
 
     def _current(self, id_: str, requester: Requester, request: Request, if_match: str | None) -> StoredVersion:
         current = self._versions(id_, requester, request)[-1]

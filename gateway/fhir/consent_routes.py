@@ -75,6 +75,11 @@ def _add_writes(blueprint: Blueprint, face: ConsentFace) -> None:
         form = _answer_form()
         return _told(face.file(consent_in(_body()), current_requester(), _line("consent-create")), form, face.base)
 
+    @blueprint.post("/$who-may-answer")
+    def who_may_answer() -> Response:
+        form = _answer_form()
+        return _written(face.who_may_answer(_body(), current_requester(), _line("consent-search")), form)
+
     @blueprint.post("/$revokeConsent")
     def revoke_consent() -> Response:
         form = _answer_form()
@@ -98,6 +103,7 @@ def _add_refusals(blueprint: Blueprint) -> None:
         "/<id_>/_history": ["GET"],
         "/<id_>/_history/<version>": ["GET"],
         "/$fileConsent": ["POST"],
+        "/$who-may-answer": ["POST"],
         "/$revokeConsent": ["POST"],
         "/<id_>/$revokeConsent": ["POST"],
     }.items():

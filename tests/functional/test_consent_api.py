@@ -312,3 +312,54 @@ def test_t133_a_change_counts_from_the_very_next_question(registry: Registry) ->
     assert any(name in one["consents"] for one in explain(registry.shell, "chloe")["decisions"])
     registry.send("POST", f"/Consent/{created['id']}/$revokeConsent", {"resourceType": "Parameters"})
     assert not any(name in one["consents"] for one in explain(registry.shell, "chloe")["decisions"])
+
+
+def question(name: str) -> dict[str, Any]:
+    """Parameters that name a patient."""
+    return {"resourceType": "Parameters", "parameter": [{"name": "patient", "valueReference": patient_named(name)}]}
+
+
+def test_who_may_answer_names_those_that_may_and_nobody_else(registry: Registry) -> None:
+    """The open question: a barred facility is not in the answer, and an unknown patient's looks like it."""
+    registry.create("boris", {"type": "permit", "provision": [{"type": "deny", "data": [authored_by("south")]}]})
+    answer = registry.send("POST", "/Consent/$who-may-answer", question("boris"))
+    assert [one["valueReference"]["reference"] for one in answer.json["parameter"]] == ["Organization/north"]
+    assert "south" not in answer.text
+    nobody = registry.send("POST", "/Consent/$who-may-answer", question("nobody"))
+    assert (nobody.status_code, nobody.json) == (200, {"resourceType": "Parameters"})
+    assert registry.send("POST", "/Consent/$who-may-answer", {"resourceType": "Parameters"}).status_code == 400
+    assert (
+        registry.send("POST", "/Consent/$who-may-answer", question("boris"), _scope="system/Patient.rs").status_code
+        == 403
+    )
+
+
+def test_the_consent_service_answers_in_cards(registry: Registry) -> None:
+    """CDS Hooks: discovery without a token; a permit with what it rests on; malformed 400; no token 401."""
+    services = registry.client.get("/cds-services").json["services"]
+    assert [one["id"] for one in services] == ["patient-consent-consult"]
+    permit = {"type": "permit", "purpose": [a_coding("HRESCH")], "actor": [an_actor(reference="Practitioner/res")]}
+    created = registry.create("chloe", permit)
+    token = an_access_token(registry.keys, registry.base.removesuffix("/fhir/r4"), scope=SCOPE)
+    context = {
+        "patientId": [{"system": domain_of("north"), "value": "chloe"}],
+        "actor": [{"value": "Practitioner/res"}],
+        "purposeOfUse": "HRESCH",
+    }
+
+    def consult(**changes: Any) -> TestResponse:
+        body = {"hook": "patient-consent-consult", "hookInstance": "1", "context": {**context, **changes}}
+        headers = {"Authorization": f"Bearer {token}"}
+        return registry.client.post("/cds-services/patient-consent-consult", json=body, headers=headers)
+
+    (card,) = consult().json["cards"]
+    assert card["summary"] == "CONSENT_PERMIT"
+    assert {"reference": f"{registry.base}/Consent/{created['id']}/_history/1"} in card["extension"]["basedOn"]
+    (card,) = consult(actor=[{"value": "Practitioner/other"}]).json["cards"]
+    assert (card["summary"], card["extension"]["permitted"]) == ("CONSENT_DENY", False)
+    (card,) = consult(patientId=[{"system": domain_of("north"), "value": "nobody"}]).json["cards"]
+    assert card["summary"] == "NO_CONSENT"
+    for changes in ({"actor": []}, {"patientId": "x"}, {"purposeOfUse": "FooBar"}, {"purposeOfUse": "BTG"}):
+        refused = consult(**changes)
+        assert (refused.status_code, refused.json) == (400, {"error": "bad_request"})
+    assert registry.client.post("/cds-services/patient-consent-consult", json={}).status_code == 401

@@ -65,6 +65,18 @@ RULES: dict[str, dict[str, Any]] = {
     _PROFILE + "PatientQuery": {**_SEARCH, "entities": {**_QUERY_ENTITY, **_PATIENT}},
     _PROFILE + "Read": {**_READ, "entities": _DATA_ENTITY},
     _PROFILE + "PatientRead": {**_READ, "entities": {**_DATA_ENTITY, **_PATIENT}},
+    _PROFILE + "PatientCreate": {
+        **_SEARCH,
+        "subtype": "http://hl7.org/fhir/restful-interaction#create",
+        "action": "C",
+        "entities": {**_DATA_ENTITY, **_PATIENT},
+    },
+    _PROFILE + "PatientUpdate": {
+        **_SEARCH,
+        "subtype": "http://hl7.org/fhir/restful-interaction#update",
+        "action": "U",
+        "entities": {**_DATA_ENTITY, **_PATIENT},
+    },
     _PROFILE + "AuthZconsent": {
         "type": _DCM + "110113",
         "subtype": _BALP + "AuthZsubType#AuthZ-Consent",

@@ -1,0 +1,46 @@
+"""Questions about consent that ask no facility: who may answer this caller for this patient, and on what it rests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.consent.decide import decide_query
+from gateway.consent.policy import Decision
+from gateway.disclosure import Request, answer_record
+from gateway.model import Facility, PatientRef, Requester
+from gateway.rooms import Rooms
+from gateway.search import holders_of, require_bound_patient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consulted:
+    """What consent says to one caller about one patient."""
+
+    permitted: tuple[Facility, ...] = ()
+    """The facilities that may answer. Of the others nothing is told, not even that there are any."""
+    decisions: tuple[Decision, ...] = ()
+    """Every decision, for the audit and for a verdict as a whole."""
+
+
+def consult(ref: PatientRef, requester: Requester, rooms: Rooms, request: Request) -> Consulted:
+    """Who may answer `requester` about the patient; nobody where the patient is unknown. Audited either way (FAST OP8).
+
+    Raises AccessRefused where the token is bound to another patient; DependencyUnavailable where the consents can't be
+    read, which never means that there are none.
+    """
+    patient = rooms.mpi.resolve(ref)
+    require_bound_patient(requester, ref, patient, rooms)
+    now = rooms.clock()
+    if patient is None:
+        rooms.audit.record([answer_record(request, requester, None, now)])
+        return Consulted()
+    holders = holders_of(patient, rooms.facilities.all())
+    floors = rooms.labels.floors([holder.facility for holder in holders.values()])
+    decided = decide_query(rooms.consents.find(patient.id), requester, list(holders), now, floors)
+    permitted = tuple(holder.facility for id_, holder in holders.items() if decided[id_].permitted)
+    rooms.audit.record([answer_record(request, requester, patient, now, decided)])
+    return Consulted(permitted=permitted, decisions=tuple(decided.values()))
+
+
+def rests_on(decisions: Sequence[Decision]) -> tuple[str, ...]:
+    """The consent versions that the decisions rest on, each once."""
+    return tuple(dict.fromkeys(reference for decision in decisions for reference in decision.consents))
