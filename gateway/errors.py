@@ -4,6 +4,8 @@ GatewayError
   InvalidQuery            the question cannot be understood
     UnsupportedParameter  it is understood, and not supported
     PayloadTooLarge       it is longer than the gateway reads
+    UnknownModifier       it holds an extension that may change its meaning, and that nobody here understands
+    UnknownDomain         an identifier is of a system that the exchange doesn't know
   NotAcceptable           the answer is wanted in a form the gateway does not write
   UnsupportedMediaType    the question comes in a form the gateway does not read
   MethodNotAllowed        the thing is there, and that is not done to it
@@ -14,7 +16,9 @@ GatewayError
   AccessRefused           scope, purpose, patient or role does not reach
     ScopeMissing
     PurposeNotAllowed
+  UnknownTarget           an answer is wanted in a system of identifiers that the exchange doesn't know
   NotFound                a named thing that is absent or withheld: the two look the same
+    UnknownIdentifier     nobody the caller may know of has that identifier
   DeadlinePassed          our own time is spent
   DependencyUnavailable   our database, keys or cache
     AuditUnavailable      nothing is released without its audit
@@ -46,6 +50,18 @@ class UnsupportedParameter(InvalidQuery):
 
 class PayloadTooLarge(InvalidQuery):
     code = "too-long"
+
+
+class UnknownModifier(InvalidQuery):
+    code = "extension"
+
+
+class UnknownDomain(InvalidQuery):
+    code = "code-invalid"
+
+
+class UnknownTarget(GatewayError):
+    code = "unknown-target"
 
 
 class NotAcceptable(GatewayError):
@@ -103,6 +119,10 @@ class PurposeNotAllowed(AccessRefused):
 
 class NotFound(GatewayError):
     code = "not-found"
+
+
+class UnknownIdentifier(NotFound):
+    code = "unknown-identifier"
 
 
 class DeadlinePassed(GatewayError):

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.consent.decide import decide_query
 from gateway.disclosure import Request, answer_record
 from gateway.errors import NotFound
-from gateway.model import PatientIdentity, PatientRef, Requester, SourceRecord
+from gateway.model import FacilityID, PatientIdentity, PatientRef, Requester, SourceRecord
 from gateway.rooms import Rooms
 from gateway.search import holders_of, permitted_records, require_bound_patient
 
@@ -20,9 +20,12 @@ class PatientAnswer:
     """The permitted source records with the FHIR Patient each domain sent."""
 
 
-def find_patient(ref: PatientRef, requester: Requester, rooms: Rooms, request: Request) -> PatientAnswer | None:
+def find_patient(
+    ref: PatientRef, requester: Requester, rooms: Rooms, request: Request, *, own: FacilityID | None = None
+) -> PatientAnswer | None:
     """The person meant, or None where unknown or wholly withheld: the two look the same. Audited either way.
 
+    Records of the facility `own` are the caller's own: it is told what it has told itself, whatever consent says.
     Raises AccessRefused where the token is bound to another patient.
     """
     patient = rooms.mpi.resolve(ref)
@@ -35,6 +38,8 @@ def find_patient(ref: PatientRef, requester: Requester, rooms: Rooms, request: R
     floors = rooms.labels.floors([holder.facility for holder in holders.values()])
     decided = decide_query(rooms.consents.find(patient.id), requester, list(holders), now, floors)
     permitted = permitted_records(holders, decided)
+    if own is not None and own in holders:
+        permitted = tuple({one.record_id: one for one in (*permitted, *holders[own].records)}.values())
     answer = None
     if permitted:
         full = rooms.records.find_record_patients(patient)

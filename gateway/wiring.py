@@ -1,6 +1,6 @@
 """The only place that picks real implementations and puts them together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -11,12 +11,13 @@ from gateway.adapters.fan_out import FanOut
 from gateway.adapters.registry import FacilityRegistry
 from gateway.adapters.sightings import Sightings
 from gateway.audit.log import open_audit_log
+from gateway.audit.record import AuditLog
 from gateway.auth.backend_services import BackendServices
 from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.client_assertion import AssertionVerifier
 from gateway.auth.client_keys import ClientKeys
 from gateway.auth.client_store import DatabaseClientStore, UsedAssertions
-from gateway.auth.clients import ClientRegistry
+from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.cache import open_cache
 from gateway.config import Settings
@@ -29,9 +30,15 @@ from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
 from gateway.errors import ConfigurationError, DependencyUnavailable
 from gateway.health import Ping
+from gateway.identity_desk import IdentityDesk
+from gateway.model import Facility, FacilityID
 from gateway.mpi.carried import CARRIED, CARRIED_BY
+from gateway.mpi.domain_words import DomainWords
+from gateway.mpi.feed import PatientFeed
+from gateway.mpi.matching_setting import matching_rule
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
+from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 
 OWN_LABEL_RULES = "label-rules.toml"
@@ -44,6 +51,7 @@ class House:
 
     rooms: Rooms
     desk: ConsentDesk
+    identity: IdentityDesk
     keys: KeyRing
     bearer: BearerAuthenticator
     tokens: BackendServices
@@ -100,6 +108,9 @@ def build_house(settings: Settings) -> House:
             keys=keys,
             base=settings.fhir_base,
         ),
+        identity=open_identity_desk(
+            settings, engine, keys, audit, registry.all, lambda id_: _facility_of(clients.find(id_))
+        ),
         keys=keys,
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
         tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url),
@@ -107,6 +118,36 @@ def build_house(settings: Settings) -> House:
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
         close=close,
     )
+
+
+def open_identity_desk(
+    settings: Settings,
+    engine: Engine,
+    keys: KeyRing,
+    audit: AuditLog,
+    facilities: Callable[[], Sequence[Facility]],
+    facility_of: Callable[[str], FacilityID | None],
+) -> IdentityDesk:
+    """The way in for the feeds of facilities, by the settings' rules. Raises ConfigurationError."""
+    strong = settings.strong_identifier_systems
+    matching = matching_rule(settings)
+
+    def feed(who: str) -> tuple[PatientFeed, DomainWords]:
+        patients = PatientFeed(engine, keys, audit, strong_systems=strong, who=who, matching=matching)
+        return patients, DomainWords(engine, keys, patients, strong_systems=strong, who=who)
+
+    return IdentityDesk(
+        facilities=facilities,
+        facility_of=facility_of,
+        feed=feed,
+        records=SourceRecords(engine, keys),
+        audit=audit,
+        strong_systems=strong,
+    )
+
+
+def _facility_of(client: Client | None) -> FacilityID | None:
+    return client.facility if client else None
 
 
 def load_label_rules(settings: Settings) -> LabelRules:

@@ -44,7 +44,7 @@ def _what_happened(record: AuditRecord, site: Site) -> list[Element]:
             return _searches(record, site)
         case "imaging-read" | "patient-read" | "consent-read":
             return _reads(record, site)
-        case "consent-create" | "consent-update":
+        case "consent-create" | "consent-update" | "patient-feed":
             return [_write(record, site)]
         case "access-refused":
             return [_access_refused(record, site)]
@@ -161,8 +161,8 @@ def _reads(record: AuditRecord, site: Site) -> list[Element]:
 
 
 def _write(record: AuditRecord, site: Site) -> Element:
-    """BALP PatientCreate or PatientUpdate of a Consent."""
-    creates = record.kind == "consent-create"
+    """BALP PatientCreate or PatientUpdate: of a Consent, or of a Patient by the feed of its facility."""
+    creates = record.kind == "consent-create" or ("outcome", "loaded") in record.details
     entities = [
         *fhir_entities.patient(record.patient),
         *[fhir_entities.resource(reference) for reference in record.resources[:1]],

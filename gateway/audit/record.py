@@ -17,6 +17,7 @@ AuditKind = Literal[
     "consent-read",
     "consent-create",
     "consent-update",
+    "patient-feed",
     "access-refused",
     "token-issued",
     "token-refused",

@@ -20,11 +20,15 @@ _SMART_IMAGING = "http://fhir.org/argonaut/smart-imaging"
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
+PIX = "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"
 _PROFILES = {"ImagingStudy": (f"{_SMART_IMAGING}/StructureDefinition/smart-imaging-study",)}
 _DOCUMENTATION = {
     "ImagingStudy": "The studies of one patient over all facilities; a facility that did not answer is named in an "
     "OperationOutcome entry. What consent withholds is left out, and nothing tells that it was.",
-    "Patient": "One person as the facilities that may be shown know them; found by one of their identifiers.",
+    "Patient": "One person as the facilities that may be shown know them; found by one of their identifiers. The "
+    "feed of a facility says who its patients are by conditional update and delete, identifier=system|value alone (IHE PIXm "
+    "ITI-104); a patient that was replaced is active=false with a replaced-by link to the identifier that stays. "
+    "Feeds and $ihe-pix speak JSON and XML.",
     "Endpoint": "Where the images of a facility are fetched (DICOMweb WADO-RS).",
     "Organization": "The facilities of the exchange.",
     "Consent": "What patients have decided (IHE PCF), in JSON and XML. A Consent is revoked by its status or by "
@@ -54,7 +58,9 @@ def capability_statement(*, base: str, token_url: str) -> dict[str, Any]:
                 "documentation": "Searches by GET and by POST to _search. Every read and search needs a token.",
                 "security": _security(token_url),
                 "resource": [
-                    *(_resource(table) for table in (IMAGING_STUDY, PATIENT, ENDPOINT, ORGANIZATION)),
+                    _resource(IMAGING_STUDY),
+                    _patient(),
+                    *(_resource(table) for table in (ENDPOINT, ORGANIZATION)),
                     _consent(),
                 ],
             }
@@ -84,6 +90,18 @@ def _resource(table: SearchTable) -> dict[str, Any]:
         resource["searchInclude"] = list(table.includes)
     resource["searchParam"] = list(_search_parameters(table.parameters))
     return resource
+
+
+def _patient() -> dict[str, Any]:
+    """IHE PIXm: the feed (ITI-104) and cross-references (ITI-83)."""
+    return _resource(PATIENT) | {
+        "interaction": [{"code": code} for code in ("read", "search-type", "update", "delete")],
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "operation": [{"name": "ihe-pix", "definition": PIX}],
+    }
 
 
 def _consent() -> dict[str, Any]:

@@ -56,12 +56,17 @@ def require_json_body(content_type: str | None) -> None:
 
 
 def is_strict(prefer: str | None) -> bool:
-    """Whether `Prefer: handling=strict` is asked for; the first `handling` counts (RFC 7240 §2)."""
+    """Whether `Prefer: handling=strict` is asked for."""
+    return prefers(prefer, "handling") == "strict"
+
+
+def prefers(prefer: str | None, what: str) -> str:
+    """What the header prefers of `what`, empty where it says nothing; the first one counts (RFC 7240 §2)."""
     for preference in (prefer or "").split(","):
         name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip().lower() == "handling":
-            return value.strip().strip('"').lower() == "strict"
-    return False
+        if name.strip().lower() == what:
+            return value.strip().strip('"').lower()
+    return ""
 
 
 def _acceptable(accept: str) -> Iterator[tuple[float, str]]:

@@ -44,7 +44,7 @@ def sift(pairs: Sequence[tuple[str, str]], table: SearchTable, *, strict: bool) 
     chains, `_has` and their like, and, where `strict`, for everything unknown or empty. Raises InvalidQuery for what
     is too long or not text.
     """
-    _require_text(pairs)
+    require_text(pairs)
     values: dict[str, list[str]] = {}
     honoured = []
     for name, value in pairs:
@@ -65,7 +65,8 @@ def with_values(pairs: Pairs, values: dict[str, str]) -> Pairs:
     return tuple((name, value) for name, value in replaced if value)
 
 
-def _require_text(pairs: Sequence[tuple[str, str]]) -> None:
+def require_text(pairs: Sequence[tuple[str, str]]) -> None:
+    """The parameters are text, and not too many or too long to be read. Raises InvalidQuery."""
     if len(pairs) > MOST_PARAMETERS:
         raise InvalidQuery(f"a search has at most {MOST_PARAMETERS} parameters")
     if any(len(value) > MOST_VALUE_CHARACTERS for _, value in pairs):

@@ -9,6 +9,7 @@ from gateway.fhir.search_params import parse_imaging_search
 
 BASE = "https://gateway.example/fhir/r4"
 STATEMENT = capability_statement(base=BASE, token_url="https://gateway.example/oauth/token")
+WRITTEN = {"Consent": {"create", "vread", "update", "history-instance"}, "Patient": {"update", "delete"}}
 RESOURCES = {resource["type"]: resource for resource in STATEMENT["rest"][0]["resource"]}
 
 
@@ -50,12 +51,11 @@ def test_every_include_it_names_works() -> None:
 
 
 def test_it_advertises_what_is_there_and_no_more() -> None:
-    """The five resources; writing and history of Consents alone, no batch."""
+    """The five resources; Consents are written and have a history, Patients are fed, no batch."""
     assert set(RESOURCES) == {"ImagingStudy", "Patient", "Endpoint", "Organization", "Consent"}
     for type_, resource in RESOURCES.items():
         codes = {interaction["code"] for interaction in resource["interaction"]}
-        written = {"create", "vread", "update", "history-instance"} if type_ == "Consent" else set()
-        assert codes == {"read", "search-type"} | written
+        assert codes == {"read", "search-type"} | WRITTEN.get(type_, set())
     assert "interaction" not in STATEMENT["rest"][0]
 
 
