@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.consent.belonging import Identity, theirs
 from gateway.consent.fhir_consent import ENDED, ReadConsent, from_consent
-from gateway.consent.policy import ConsentVersion, PatientPolicy
+from gateway.consent.policy import ConsentVersion, PatientPolicy, Provision
 from gateway.consent.tables import consent, consent_version
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading, writing
@@ -86,7 +86,7 @@ class StoredConsents:
         """All consents of the person as of now, under every id the person ever had and every identifier of today.
 
         One that can't be evaluated comes without a rule, so that it denies, and raises an alert (T44). So does one
-        whose identifier several persons carry, unless all it does is permit: then it is nobody's.
+        whose identifier several persons carry, unless it permits everything: then it is nobody's.
         """
         with reading(self._engine) as connection:
             rows = connection.execute(self._current, {"patient": patient}).all()
@@ -247,11 +247,11 @@ def _patient_in(resource: Mapping[str, Any]) -> object:
 
 
 def _of_several(version: ConsentVersion) -> ConsentVersion:
-    # Nobody knows whose it is until somebody corrects a record: what it denies must not be lost meanwhile, and what it
-    # permits must not open another's images.
+    # Nobody knows whose it is until somebody corrects a record: what it withholds (a permit with any condition withholds
+    # the rest) must not be lost meanwhile, and what it permits must not open another's images.
     root = version.root
-    only_permits = root is not None and root.type == "permit" and not root.nested and not version.bases
-    return replace(version, active=False) if only_permits else replace(version, root=None)
+    permits_all = root is not None and replace(root, period_start=None, period_end=None) == Provision(type="permit")
+    return replace(version, active=False) if permits_all and not version.bases else replace(version, root=None)
 
 
 _IS_CURRENT = consent_version.c.version == consent.c.version

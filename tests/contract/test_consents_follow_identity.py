@@ -174,21 +174,22 @@ def test_t057_a_record_made_inactive_keeps_its_consents(open_exchange: Exchange)
     assert not open_exchange.opens("N-1")
 
 
-def test_a_consent_of_a_shared_identifier_denies_for_both_and_permits_for_neither(
-    open_exchange: Exchange, closed_exchange: Exchange
+@pytest.mark.parametrize(
+    ("provision", "stays_open"),
+    [({"type": "permit"}, True), (None, False), (LEAVES_OUT_SOUTH, False), (DENY, False)],
+)
+def test_a_consent_of_a_shared_identifier_withholds_from_both_and_opens_neither(
+    open_exchange: Exchange, closed_exchange: Exchange, provision: dict[str, Any] | None, stays_open: bool
 ) -> None:
     """Two persons who can't be one carry it: until a record is corrected, nobody knows whose the consent is."""
     index = open_exchange.index
     index.save(a_patient("N-1", national="1"))
-    open_exchange.file(None, "permits", value="1", system=NATIONAL)
-    assert closed_exchange.opens("N-1")
+    open_exchange.file(provision, "c1", value="1", system=NATIONAL)
     index.save(a_patient("S-1", system=SOUTH, national="1", given=["Boris"], birth_date="1951-11-30"))
-    assert (open_exchange.opens("N-1"), open_exchange.opens("S-1", SOUTH)) == (True, True)
+    assert (open_exchange.opens("N-1"), open_exchange.opens("S-1", SOUTH)) == (stays_open, stays_open)
     assert (closed_exchange.opens("N-1"), closed_exchange.opens("S-1", SOUTH)) == (False, False)
     index.save(a_patient("S-1", system=SOUTH, given=["Boris"], birth_date="1951-11-30"), now=LATER)
-    open_exchange.file(LEAVES_OUT_SOUTH, "permits", value="1", system=NATIONAL)
-    index.save(a_patient("S-1", system=SOUTH, national="1", given=["Boris"], birth_date="1951-11-30"), now=LATER)
-    assert (open_exchange.opens("N-1"), open_exchange.opens("S-1", SOUTH)) == (False, False)
+    assert open_exchange.opens("S-1", SOUTH)
 
 
 def test_an_inactive_record_of_another_does_not_make_it_doubtful(closed_exchange: Exchange) -> None:
