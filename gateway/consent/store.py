@@ -247,8 +247,8 @@ def _patient_in(resource: Mapping[str, Any]) -> object:
 
 
 def _of_several(version: ConsentVersion) -> ConsentVersion:
-    # Nobody knows whose it is until somebody corrects a record: what it withholds (a permit with any condition withholds
-    # the rest) must not be lost meanwhile, and what it permits must not open another's images.
+    # Nobody knows whose it is until somebody corrects a record. What it withholds (a permit with a condition withholds
+    # the rest) must not be lost meanwhile, and what it permits must not open the images of another.
     root = version.root
     permits_all = root is not None and replace(root, period_start=None, period_end=None) == Provision(type="permit")
     return replace(version, active=False) if permits_all and not version.bases else replace(version, root=None)
