@@ -11,6 +11,8 @@ from gateway.consent.policy import Decision
 from gateway.imaging.study import Study
 from gateway.model import FacilityID, PatientIdentity, Requester, StudyUID
 
+BREAK_GLASS_NOTICE = "break-glass access to the patient's imaging"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -126,6 +128,21 @@ def alert_records(
         )
         for reason, about, count in found
     ]
+
+
+def break_glass_record(request: Request, requester: Requester, patient: PatientIdentity, now: datetime) -> AuditRecord:
+    """The notice that somebody broke the glass: for the privacy officer's list, and for the patient (contract §9)."""
+    return AuditRecord(
+        id=str(uuid.uuid4()),
+        recorded=now,
+        kind="alert",
+        outcome="success",
+        reason=BREAK_GLASS_NOTICE,
+        who=who(requester, request),
+        patient=patient.id,
+        request_id=request.id,
+        details=(("notify", "privacy-officer"), ("notify", "patient")),
+    )
 
 
 def _asked(reply: FacilityReply) -> Asked:

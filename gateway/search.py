@@ -14,7 +14,7 @@ from gateway.consent.decide import decide_query, decide_sources
 from gateway.consent.labels import NORMAL, Labels, codings_of_labels
 from gateway.consent.policy import Decision, PatientPolicy
 from gateway.deadline import Deadline
-from gateway.disclosure import Request, alert_records, answer_record
+from gateway.disclosure import Request, alert_records, answer_record, break_glass_record
 from gateway.errors import AccessRefused, AllFacilitiesFailed, DeadlinePassed, DependencyUnavailable, NotFound
 from gateway.imaging.matching import matches
 from gateway.imaging.merge import combine, group_duplicates
@@ -29,6 +29,7 @@ from gateway.model import (
     StudyQuery,
     StudyUID,
 )
+from gateway.purposes import BREAK_GLASS
 from gateway.rooms import Rooms
 
 GapKind = Literal["timeout", "transient", "incomplete"]
@@ -97,7 +98,8 @@ def search_imaging_studies(
 
     withheld = [(one.study.uid, one.decision) for one in sources if not one.decision.permitted]
     record = answer_record(request, requester, patient, now, decided, replies, page, failed=failed, withheld=withheld)
-    rooms.audit.record([record, *alert_records(request, patient, replies, seen.shared, now)])
+    notices = [break_glass_record(request, requester, patient, now)] if BREAK_GLASS in requester.purposes else []
+    rooms.audit.record([record, *notices, *alert_records(request, patient, replies, seen.shared, now)])
     if failed:
         raise AllFacilitiesFailed([(gap.facility.id, gap.facility.name, gap.kind) for gap in gaps])
     return SearchAnswer(

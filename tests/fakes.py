@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.adapters.base import FacilityQuestion, FacilityReply, Observation, Sighting, Target
 from gateway.audit.record import AuditRecord
+from gateway.consent.label_rules import NO_RULES, LabelRules
 from gateway.consent.policy import ConsentVersion, PatientPolicy
 from gateway.deadline import Deadline
 from gateway.errors import AuditUnavailable, DependencyUnavailable
@@ -173,6 +174,7 @@ class FakeRooms:
     sightings: FakeSightings = field(default_factory=FakeSightings)
     audit: FakeAudit = field(default_factory=FakeAudit)
     now: datetime = NOON
+    labels: LabelRules = NO_RULES
 
     @property
     def rooms(self) -> Rooms:
@@ -185,4 +187,5 @@ class FakeRooms:
             sightings=self.sightings,
             audit=self.audit,
             clock=lambda: self.now,
+            labels=self.labels,
         )

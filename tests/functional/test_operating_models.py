@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from tests.factories_consent import a_coding, authored_by
-from tests.functional.consent_community import Shell, a_gateway, consent_of, explain, load_consents
+from tests.functional.consent_community import (
+    Shell,
+    a_gateway,
+    consent_of,
+    explain,
+    load_consents,
+    ndjson,
+    patient_named,
+)
 from tests.services.exchange import add_client
 
 PURPOSES = ("TREAT", "ETREAT", "HPAYMT", "HRESCH", "BTG")
@@ -84,3 +92,20 @@ def register(gateway: Shell) -> None:
     for purpose in PURPOSES:
         argv += ["--purpose", purpose]
     gateway.run(*argv, "--scope", "system/ImagingStudy.rs")
+
+
+def test_t064_an_opt_out_persists_after_death() -> None:
+    """What a facility feeds about a death changes no decision."""
+    gateway = a_gateway(GATEWAY_CONSENT_POLICY="basic-normal")
+    try:
+        load_consents(gateway, consent_of("anne", NO))
+        patient = {
+            "resourceType": "Patient",
+            "identifier": [patient_named("anne")["identifier"]],
+            "name": [{"family": "Anne", "given": ["A"]}],
+            "deceasedDateTime": "2026-01-01",
+        }
+        gateway.run("patients", "load", str(gateway.write("dead.ndjson", ndjson([patient]))))
+        assert {one["decision"] for one in explain(gateway, "anne")["decisions"]} == {"deny"}
+    finally:
+        gateway.stop()

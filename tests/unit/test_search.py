@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.adapters.base import FacilityReply
+from gateway.consent.label_rules import read_label_rules
 from gateway.disclosure import Request
 from gateway.errors import (
     AccessRefused,
@@ -352,3 +353,46 @@ def test_two_facilities_that_share_a_domain_are_both_asked_about_its_record() ->
 
     assert held(search(fake).studies) == {"2.25.1": ("annex", "north")}
     assert a_source_record(NORTH).identifier.system == annex.identifier_system
+
+
+def test_t050_a_break_glass_is_answered_with_a_notice_to_patient_and_privacy_officer() -> None:
+    """In the same breath as the answer's own record: if the one can't be stored, neither is told."""
+    fake = a_house()
+    fake.consents.on_file[PERSON] = (a_consent(a_rule(purposes=("BTG",))),)
+    asked = a_requester(purposes=("BTG",), subject_id="Practitioner/dr", subject_role="urn:roles|er", patient=PERSON)
+
+    answer = search(fake, requester=asked)
+
+    assert answer.studies
+    assert fake.audit.kinds == ["imaging-search", "alert"]
+    notice = fake.audit.records[1]
+    assert (notice.patient, notice.who.subject_id, notice.who.purposes) == (PERSON, "Practitioner/dr", ("BTG",))
+    assert notice.details == (("notify", "privacy-officer"), ("notify", "patient"))
+
+
+def test_t048_a_break_glass_for_one_patient_opens_no_other() -> None:
+    """The token is bound to whom it was declared for."""
+    fake = a_house()
+    asked = a_requester(purposes=("BTG",), subject_id="Practitioner/dr", patient=PatientID("another"))
+    with pytest.raises(AccessRefused):
+        search(fake, requester=asked)
+    assert fake.facilities.asked_ids == []
+
+
+def test_labels_of_any_source_count_for_all_and_are_told_with_the_study() -> None:
+    """North's description makes it restricted: whoever may see normal studies only sees neither copy."""
+    table = '[[rule]]\nname = "x"\nbasis = "y"\nfacility = ["north"]\nmodality = ["CT", "MR"]\nlabels = ["PSY"]'
+    fake = a_house()
+    fake.consents.on_file[PERSON] = (a_consent(),)
+    unlabelled = search(fake)
+    fake.labels = read_label_rules(table)
+    labelled = search(fake)
+    fake.consents.on_file[PERSON] = (a_consent(a_rule(labels=("N",))),)
+    normal_only = search(fake)
+
+    told = {study.uid for study in labelled.studies if study.security}
+    assert told
+    assert {study.uid for study in labelled.studies} == {study.uid for study in unlabelled.studies}
+    assert {study.uid for study in normal_only.studies} == {study.uid for study in unlabelled.studies} - told
+    withheld = [one.study for one in fake.audit.records[-1].decided if one.study]
+    assert set(withheld) == told
