@@ -5,6 +5,7 @@ facilities, in libcurl, with the interpreter free. `docs/decisions/0003-gunicorn
 What gunicorn lets pass and should not is refused here, and nothing of a refused request is quoted.
 """
 
+import gc
 import logging
 import uuid
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from gateway.config import Settings
 
 MOST_REQUEST_LINE_BYTES = 8190
 GRACE_S = 30
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (http_errors.LimitRequestLine, "414 URI Too Long"),
     (http_errors.LimitRequestHeaders, "431 Request Header Fields Too Large"),
@@ -175,6 +177,11 @@ class QuietLogger:
 
 
 def _started(worker: Any) -> None:
+    # What the application is made of stays; a query makes ten thousand objects that go when it ends, with hardly a
+    # cycle among them. Looking for cycles as often as Python does by itself takes a tenth of a worker's time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 50)
     log.event(log.Event.STARTED, worker=worker.pid, version=__version__)
 
 

@@ -171,7 +171,7 @@ class CurlTransport:
 class _Handle:
     """A libcurl easy handle, and what has come in on it."""
 
-    __slots__ = ("_allowance", "_body", "_headers", "_warnings", "curl", "over", "posted", "terms", "ticket")
+    __slots__ = ("_allowance", "_body", "_headers", "_lines", "curl", "over", "posted", "terms", "ticket")
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
@@ -180,12 +180,13 @@ class _Handle:
         self.over = False
         self._allowance = Allowance(0)
         self._body: list[bytes] = []
-        self._warnings: list[tuple[str, str]] = []
+        self._lines: list[bytes] = []
         self._headers: tuple[tuple[str, str], ...] = ()
         self.curl = pycurl.Curl()
         _set_fixed_options(self.curl, terms)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._write)
-        self.curl.setopt(pycurl.HEADERFUNCTION, self._header)
+        # The list's own method: an answer has a dozen headers, and a function of ours would be called for each.
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._lines.append)
         self._set_headers(())
 
     def prepare(self, ticket: int, exchange: HTTPExchange, seconds: float, allowance: Allowance) -> None:
@@ -206,7 +207,7 @@ class _Handle:
         if code is None:
             status: int = self.curl.getinfo(pycurl.RESPONSE_CODE)
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            return HTTPResult(status=status, body=body, headers=tuple(self._warnings))
+            return HTTPResult(status=status, body=body, headers=_warnings_in(self._lines))
         if self.over:
             return HTTPResult(failure="too_large")
         return HTTPResult(failure=_FAILURES.get(code, "unreachable"))
@@ -214,7 +215,7 @@ class _Handle:
     def forget(self) -> None:
         """Nothing of an answer is kept between queries."""
         self._body = []
-        self._warnings = []
+        self._lines.clear()
 
     def _set_headers(self, headers: tuple[tuple[str, str], ...]) -> None:
         stated = {name.lower() for name, _ in headers}
@@ -234,10 +235,11 @@ class _Handle:
         self._body.append(chunk)
         return len(chunk)
 
-    def _header(self, line: bytes) -> None:
-        # Of all headers only this one says something about the answer: rows are missing (PS3.18 §8.3.4.4).
-        if line[:8].lower() == b"warning:":
-            self._warnings.append(("warning", line[8:].decode("latin-1").strip()))
+
+def _warnings_in(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
+    # Of all headers only this one says something about the answer: rows are missing (PS3.18 §8.3.4.4).
+    warnings = [line for line in lines if line[0] in b"Ww" and line[:8].lower() == b"warning:"]
+    return tuple([("warning", line[8:].decode("latin-1").strip()) for line in warnings])
 
 
 def _set_fixed_options(curl: pycurl.Curl, terms: Terms) -> None:

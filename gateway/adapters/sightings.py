@@ -5,10 +5,9 @@ the moment it first looked as it does now is the moment that an incremental sear
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Engine, bindparam, select, update
@@ -28,8 +27,7 @@ _MOST_KEYS_A_STATEMENT = 1000
 _series_uid = attrgetter("uid")
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """What the table says of a source of a study, or should say."""
 
     person_id: str
@@ -155,10 +153,10 @@ def _as_it_now_is(old: _Row, new: _Row) -> _Row:
     if old.with_series == new.with_series:
         row = old if old.content_key == new.content_key else new
     elif new.with_series:
-        row = replace(new, first_seen=old.first_seen)
+        row = new._replace(first_seen=old.first_seen)
     else:
         row = old
-    return replace(row, person_id=new.person_id) if row.person_id != new.person_id else row
+    return row._replace(person_id=new.person_id) if row.person_id != new.person_id else row
 
 
 _COLUMNS = sighting.c
@@ -169,8 +167,11 @@ _FIND = select(
 
 
 def _find_rows(connection: Connection, records: Collection[int]) -> dict[_RowKey, _Row]:
-    rows = connection.execute(_FIND, {"records": sorted(records)})
-    return {(record, facility, key): _Row(*rest) for record, facility, key, *rest in rows}
+    rows = connection.execute(_FIND, {"records": sorted(records)}).all()
+    return {
+        (record, facility, key): _Row(person, content, with_series, first_seen)
+        for record, facility, key, person, content, with_series, first_seen in rows
+    }
 
 
 def _insert(rows: Sequence[dict[str, Any]], connection: Connection) -> None:

@@ -40,8 +40,8 @@ class LabelRule:
         """Whether it holds for whole facilities, whatever the study."""
         return bool(self.facility) and not (self.modality or self.body_part or self.procedure_code or self.words)
 
-    def holds(self, study: SourceStudy) -> bool:
-        """Whether the source of a study is as the rule says."""
+    def holds(self, study: SourceStudy, said: str) -> bool:
+        """Whether the source of a study, of which `said` is said in words, is as the rule says."""
         if self.facility and study.facility not in self.facility:
             return False
         if self.modality and self.modality.isdisjoint(study.modalities):
@@ -54,7 +54,7 @@ class LabelRule:
             (series.body_part or "").upper() for series in study.series or ()
         ):
             return False
-        return self.words is None or self.words.search(_text_of(study)) is not None
+        return self.words is None or self.words.search(said) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +81,12 @@ class LabelRules:
             return [NORMAL] * len(studies)
         by_uid: dict[StudyUID, Labels] = {}
         for study in studies:
-            labels = floors.get(study.facility, NORMAL)
+            labels, said = floors.get(study.facility, NORMAL), _text_of(study)
             for rule in self.rules:
-                if rule.holds(study):
+                if rule.holds(study, said):
                     labels |= rule.labels
-            by_uid[study.uid] = by_uid.get(study.uid, NORMAL) | labels
+            known = by_uid.get(study.uid)
+            by_uid[study.uid] = labels if known is None else known | labels
         return [by_uid[study.uid] for study in studies]
 
 
@@ -163,6 +164,6 @@ def _folded(text: str) -> str:
 
 def _text_of(study: SourceStudy) -> str:
     """What is said of the study in words. A line each, so that no word is found across two."""
-    parts = [study.description, *(code.display for code in study.procedure_codes)]
+    parts = [study.description, *[code.display for code in study.procedure_codes]]
     parts += [series.description for series in study.series or ()]
-    return "\n".join(_folded(part) for part in parts if part)
+    return "\n".join([_folded(part) for part in parts if part])

@@ -58,7 +58,7 @@ def to_imaging_study(study: Study, patient: PatientID, fhir_base: str, *, with_s
         resource["procedureCode"] = [{"coding": [_coding(code)]} for code in study.procedure_codes]
     if study.description:
         resource["description"] = study.description
-    if any(one.code == "NORDSCLCD" for one in study.security):
+    if study.security and any(one.code == "NORDSCLCD" for one in study.security):
         resource["note"] = [{"text": PART_2_NOTICE}]
     if with_series and study.series:
         resource["series"] = _all_series(study)
@@ -67,7 +67,7 @@ def to_imaging_study(study: Study, patient: PatientID, fhir_base: str, *, with_s
 
 def _all_series(study: Study) -> list[Resource]:
     series = [_series(one) for one in study.series or ()]
-    if len(set(study.series_holders)) > 1:
+    if len(study.sources) > 1 and len(set(study.series_holders)) > 1:
         for one, holders in zip(series, study.series_holders, strict=True):
             one["endpoint"] = [_endpoint(facility) for facility in holders]
     return series

@@ -31,4 +31,4 @@ def meta_of(
 
 def to_instant(time: datetime) -> str:
     """The time as a FHIR instant in UTC, to the millisecond."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return f"{time.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"

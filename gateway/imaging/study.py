@@ -102,4 +102,6 @@ class Study(NamedTuple):
     @property
     def facilities(self) -> tuple[FacilityID, ...]:
         """The permitted facilities that hold it, each once, in order."""
-        return tuple(dict.fromkeys(source.facility for source in self.sources))
+        if len(self.sources) == 1:
+            return (self.sources[0].facility,)
+        return tuple(dict.fromkeys([source.facility for source in self.sources]))
