@@ -26,7 +26,7 @@ _DOCUMENTATION = {
     "ImagingStudy": "The studies of one patient over all facilities; a facility that did not answer is named in an "
     "OperationOutcome entry. What consent withholds is left out, and nothing tells that it was.",
     "Patient": "One person as the facilities that may be shown know them; found by one of their identifiers. The "
-    "feed of a facility says who its patients are by conditional update and delete, identifier=system|value alone (IHE PIXm "
+    "feed of a facility says who its patients are by conditional update and delete, identifier alone (IHE PIXm "
     "ITI-104); a patient that was replaced is active=false with a replaced-by link to the identifier that stays. "
     "Feeds and $ihe-pix speak JSON and XML.",
     "Endpoint": "Where the images of a facility are fetched (DICOMweb WADO-RS).",

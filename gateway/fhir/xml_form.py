@@ -10,6 +10,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from gateway.errors import InvalidQuery, PayloadTooLarge
+from gateway.fhir.xml_order import place_of
 
 FHIR_XML = "application/fhir+xml"
 MOST_BYTES = 1_000_000
@@ -35,44 +36,36 @@ _REPEATING: Mapping[str, frozenset[str]] = {
     ),
     "meta": frozenset(("profile", "security", "tag")),
     "Group": frozenset(("identifier", "member", "characteristic")),
+    "Patient": frozenset(
+        ("identifier", "name", "telecom", "address", "photo", "contact", "communication", "generalPractitioner", "link")
+    ),
+    "name": frozenset(("given", "prefix", "suffix")),
+    "address": frozenset(("line",)),
+    "contact": frozenset(("relationship", "telecom")),
     "Parameters": frozenset(("parameter",)),
     "parameter": frozenset(("part",)),
 }
 _IN_R5 = frozenset(("provision", "sourceAttachment", "sourceReference"))
 """Of Consent, those that R5 has as lists and R4 as single elements."""
-_TRUTHS = frozenset(("active", "actual", "inactive", "verified", "userSelected", "exclude", "valueBoolean"))
-_NUMBERS = frozenset(("size", "quantity", "valueInteger", "valueDecimal", "valuePositiveInt", "valueUnsignedInt"))
-_ATTRIBUTES = frozenset(("id", "url"))
-
-_ORDER = {
-    name: place
-    for place, name in enumerate(
-        (
-            *("id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension"),
-            *(
-                "versionId",
-                "lastUpdated",
-                "source",
-                "profile",
-                "security",
-                "tag",
-                "use",
-                "role",
-                "meaning",
-                "reference",
-            ),
-            *("type", "identifier", "system", "version", "severity", "status", "scope", "category", "patient"),
-            *("subject", "dateTime", "date", "performer", "organization", "grantor", "grantee", "manager"),
-            *("controller", "sourceAttachment", "sourceReference", "regulatoryBasis", "policyBasis", "policy"),
-            *("authority", "uri", "policyRule", "policyText", "verification", "decision", "value", "period", "start"),
-            *("end", "assigner", "actor", "action", "securityLabel", "purpose", "class", "code", "dataPeriod", "data"),
-            *("coding", "details", "display", "userSelected", "diagnostics", "location", "expression", "provision"),
-            *("total", "link", "relation", "url", "entry", "fullUrl", "resource", "search", "mode", "parameter"),
-            *("name", "part"),
-        )
+_TRUTHS = frozenset(
+    (
+        *("active", "actual", "inactive", "verified", "userSelected", "exclude", "valueBoolean", "deceasedBoolean"),
+        *("multipleBirthBoolean", "preferred"),
     )
-}
-"""One order in which every type of this API has its elements as its schema wants them."""
+)
+_NUMBERS = frozenset(
+    (
+        "size",
+        "quantity",
+        "rank",
+        "multipleBirthInteger",
+        "valueInteger",
+        "valueDecimal",
+        "valuePositiveInt",
+        "valueUnsignedInt",
+    )
+)
+_ATTRIBUTES = frozenset(("id", "url"))
 
 Resource = dict[str, Any]
 
@@ -236,7 +229,8 @@ def _written(
         stated |= {key: str(node[key]) for key in ("id",) if key in node}
         stated |= {"url": str(node["url"])} if "url" in node and name in ("extension", "modifierExtension") else {}
     inner: list[tuple[int, str]] = []
-    for key in sorted((key for key in node if key != "resourceType" and not key.startswith("_")), key=_place):
+    members = (key for key in node if key != "resourceType" and not key.startswith("_"))
+    for key in sorted(members, key=lambda key: place_of(key, name, node)):
         if key in stated and not is_resource:
             continue
         beside = node.get(f"_{key}")
@@ -264,7 +258,3 @@ def _element(name: str, value: Any, beside: Mapping[str, Any], depth: int) -> It
     else:
         text = str(value).lower() if isinstance(value, bool) else str(value)
         yield from _written(name, beside, depth, {"value": text})
-
-
-def _place(name: str) -> tuple[int, str]:
-    return _ORDER.get(name, len(_ORDER)), name

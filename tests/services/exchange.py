@@ -132,7 +132,9 @@ def add_client(gateway: Gateway, id_: str = "ehr", *, organization: str = "urn:o
     key = ECKey.generate_key("P-384", {"kid": f"{id_}-key", "use": "sig", "alg": "ES384"})
     jwks = gateway.write(f"{id_}.jwks.json", json.dumps({"keys": [key.as_dict(private=False)]}))
     argv = ["clients", "add", id_, "--name", "Lakeside EHR", "--organization", organization, "--jwks", str(jwks)]
-    gateway.run(*argv, "--scope", options.get("scope", SCOPE), "--purpose", options.get("purpose", "TREAT"))
+    facility = ("--facility", options["facility"]) if "facility" in options else ()
+    scope, purpose = options.get("scope", SCOPE), options.get("purpose", "TREAT")
+    gateway.run(*argv, "--scope", scope, "--purpose", purpose, *facility)
     return Client(id_, key)
 
 
