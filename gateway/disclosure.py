@@ -101,8 +101,12 @@ def alert_records(
     replies: Sequence[FacilityReply],
     shared: Sequence[StudyUID],
     now: datetime,
+    unevaluable: Sequence[str] = (),
 ) -> list[AuditRecord]:
-    """What a person should look at: rows of another patient, rows that contradict, ids not sent, shared UIDs."""
+    """What a person should look at: rows of another patient, rows that contradict, ids not sent, shared UIDs.
+
+    And `unevaluable`: the consents on file that can't be evaluated, and therefore deny (T44).
+    """
     found: list[tuple[str, str, int]] = [
         (reason, reply.facility.id, count)
         for reply in replies
@@ -114,6 +118,7 @@ def alert_records(
         if count
     ]
     found += [("a study is found under two persons", uid, 1) for uid in shared]
+    found += [("a consent on file can't be evaluated and denies", reference, 1) for reference in unevaluable]
     return [
         AuditRecord(
             id=str(uuid.uuid4()),

@@ -99,7 +99,9 @@ def search_imaging_studies(
     withheld = [(one.study.uid, one.decision) for one in sources if not one.decision.permitted]
     record = answer_record(request, requester, patient, now, decided, replies, page, failed=failed, withheld=withheld)
     notices = [break_glass_record(request, requester, patient, now)] if BREAK_GLASS in requester.purposes else []
-    rooms.audit.record([record, *notices, *alert_records(request, patient, replies, seen.shared, now)])
+    unevaluable = [one.reference for one in policy.consents if one.active and one.root is None]
+    alerts = alert_records(request, patient, replies, seen.shared, now, unevaluable)
+    rooms.audit.record([record, *notices, *alerts])
     if failed:
         raise AllFacilitiesFailed([(gap.facility.id, gap.facility.name, gap.kind) for gap in gaps])
     return SearchAnswer(

@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import orjson
@@ -315,3 +317,57 @@ def test_the_store_is_the_port_that_a_query_sees(store: StoredConsents) -> None:
     """Checked by mypy: the assignment is the proof."""
     port: Consents = store
     assert port.find(ANNE).patient == ANNE
+
+
+def test_t075_a_filing_that_expects_another_version_is_stale(store: StoredConsents) -> None:
+    """One of two wins; a Consent that isn't there can't be at any version."""
+    file(store, a_filing())
+    mine, yours = replace(a_filing(provision=DENY), expected=1), replace(a_filing(status="inactive"), expected=1)
+    assert file(store, mine, days=1) == Filed(outcome="updated", version=2)
+    assert file(store, yours, days=2) == Filed(outcome="stale", version=2)
+    assert file(store, replace(a_filing(id="c2"), expected=1)) == Filed(outcome="stale", version=0)
+    assert [one.resource["provision"] for one in store.versions("c1")][-1] == DENY
+    assert store.versions("c2") == []
+
+
+def test_t074_a_revocation_is_a_version_like_any_other(store: StoredConsents) -> None:
+    """Of what it says nothing changes; where somebody was faster, nothing is revoked."""
+    file(store, a_filing())
+    (first,) = store.versions("c1")
+    assert store.revoke(first, NOW) == Filed(outcome="updated", version=2)
+    assert store.revoke(first, NOW) == Filed(outcome="stale", version=2)
+    last = store.versions("c1")[-1]
+    assert (last.current, last.resource["status"], last.consent.active) == (True, "inactive", False)
+    assert last.resource == {**first.resource, "status": "inactive"}
+    assert store.revoke(last, NOW) == Filed(outcome="unchanged", version=2)
+    assert not store.find(ANNE).consents[0].active
+
+
+def test_two_that_file_the_same_new_consent_at_once_make_one(store: StoredConsents) -> None:
+    """Whoever is second finds it on file; nobody fails."""
+    start = Barrier(8)
+
+    def race(number: int) -> str:
+        start.wait()
+        return store.save([a_filing(id="race")], NOW + timedelta(seconds=number))[0].outcome
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = sorted(pool.map(race, range(8)))
+    assert outcomes == ["loaded", *["unchanged"] * 7]
+    assert len(store.versions("race")) == 1
+
+
+def test_an_r5_consent_is_kept_and_read_as_it_was_filed(store: StoredConsents) -> None:
+    """With the person it was filed for, by whose id it may name studies."""
+    resource = {
+        "resourceType": "Consent",
+        "id": "r5",
+        "status": "active",
+        "subject": {"reference": f"Patient/{ANNE}"},
+        "decision": "permit",
+        "provision": [{"data": [{"meaning": "instance", "reference": {"reference": "ImagingStudy/abc"}}]}],
+    }
+    read = from_consent(resource, NAMES, {"ImagingStudy/abc": "ImagingStudy/abc"})
+    file(store, Filing(patient=ANNE, consent=read, resource=resource))
+    (found,) = store.find(ANNE).consents
+    assert (found.root, found.person) == (read.root, ANNE)

@@ -1,5 +1,6 @@
 """The spine: what a query releases, what it never asks, what it records, and how it fails."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -396,3 +397,15 @@ def test_labels_of_any_source_count_for_all_and_are_told_with_the_study() -> Non
     assert {study.uid for study in normal_only.studies} == {study.uid for study in unlabelled.studies} - told
     withheld = [one.study for one in fake.audit.records[-1].decided if one.study]
     assert set(withheld) == told
+
+
+def test_t044_a_consent_that_cannot_be_evaluated_is_an_alert_in_the_audit() -> None:
+    """It denies, and somebody is told to look at it."""
+    fake = a_house()
+    fake.consents.on_file[PERSON] = (replace(a_consent(), root=None),)
+
+    answer = search(fake)
+
+    assert answer.studies == ()
+    assert fake.audit.kinds == ["imaging-search", "alert"]
+    assert fake.audit.records[1].details == (("about", "Consent/c1/_history/1"), ("count", "1"))
