@@ -66,6 +66,7 @@ _NUMBERS = frozenset(
     )
 )
 _ATTRIBUTES = frozenset(("id", "url"))
+_EVERY_ATTRIBUTE = _ATTRIBUTES | {"value"}
 
 Resource = dict[str, Any]
 
@@ -124,7 +125,7 @@ class _Reader:
         if self._in_narrative or (space == _XHTML and local == "div"):
             self._start_narrative(local, attributes)
             return
-        if space != _FHIR or any(_BETWEEN in attribute for attribute in attributes):
+        if space != _FHIR or not attributes.keys() <= _EVERY_ATTRIBUTE:
             raise InvalidQuery(f"the XML has elements or attributes outside of {_FHIR}")
         node = _Node(local, attributes)
         if self._open:

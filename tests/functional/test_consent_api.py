@@ -216,6 +216,8 @@ def test_it_speaks_xml_as_it_speaks_json(registry: Registry) -> None:
         "<Consent/>",
         '<Consent xmlns="http://hl7.org/fhir"><status value="active"/><status value="draft"/></Consent>',
         '<Consent xmlns="http://hl7.org/fhir">words</Consent>',
+        '<Consent xmlns="http://hl7.org/fhir"><status value="active" unless="tuesday"/></Consent>',
+        '<Consent xmlns="http://hl7.org/fhir"><x:status xmlns:x="urn:x" value="active"/></Consent>',
         '<Consent xmlns="http://hl7.org/fhir"><status value="active"></Consent>',
         '<Consent xmlns="http://hl7.org/fhir">' + "<provision>" * 70 + "</provision>" * 70 + "</Consent>",
         "",
