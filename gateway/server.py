@@ -21,6 +21,7 @@ from werkzeug.exceptions import BadRequest
 
 from gateway import __version__, log
 from gateway.config import Settings
+from gateway.slow_clients import BODY_WITHIN_S, HEADERS_WITHIN_S, ReadingDeadlines
 
 MOST_REQUEST_LINE_BYTES = 8190
 GRACE_S = 30
@@ -33,6 +34,8 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (http_errors.ParseException, "400 Bad Request"),
     (Exception, "500 Internal Server Error"),
 )
+
+READING = ReadingDeadlines()
 
 Environ = dict[str, Any]
 WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -82,7 +85,27 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
 
 class StrictWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """Refuses what is no HTTP in few words: gunicorn's own page and log line repeat what the client sent."""
+    """Refuses what is no HTTP in few words: gunicorn's own page and log line repeat what the client sent.
+
+    A request has to arrive in time, its headers and then its body, or its connection ends.
+    """
+
+    def handle(self, conn: Any) -> Any:
+        """One request of a connection is answered, or the connection is over."""
+        READING.begin(conn.sock, HEADERS_WITHIN_S)
+        try:
+            return super().handle(conn)
+        finally:
+            READING.end(conn.sock)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """The headers are here; what has a body gets more time for it."""
+        has_body = any(name in ("CONTENT-LENGTH", "TRANSFER-ENCODING") and value != "0" for name, value in req.headers)
+        if has_body:
+            READING.begin(conn.sock, BODY_WITHIN_S)
+        else:
+            READING.end(conn.sock)
+        return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """The client is told by a status alone that its request was refused, and the log by the error's name."""
@@ -115,20 +138,28 @@ def _require_one_target(_worker: Any, req: Any) -> None:
 class _ReadableBody:
     """A request's body; that its chunks can't be read is the client's fault and no error of ours (RFC 9112 §7.1)."""
 
-    def __init__(self, body: Any) -> None:
+    def __init__(self, body: Any, length: int | None, connection: Any) -> None:
         self._body = body
+        self._left = length
+        self._connection = connection
 
     def read(self, size: int = -1) -> bytes:
         try:
             read: bytes = self._body.read(size)
         except http_errors.ParseException as exc:
             raise BadRequest from exc
+        if self._left is not None:
+            self._left -= len(read)
+        if not read or (self._left is not None and self._left <= 0):
+            READING.end(self._connection)
         return read
 
 
 def _with_readable_body(app: WSGIApp) -> WSGIApp:
     def wrapped(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["wsgi.input"] = _ReadableBody(environ["wsgi.input"])
+        length = environ.get("CONTENT_LENGTH", "")
+        expected = int(length) if length.isdecimal() else None
+        environ["wsgi.input"] = _ReadableBody(environ["wsgi.input"], expected, environ["gunicorn.socket"])
         return app(environ, start_response)
 
     return wrapped
