@@ -81,7 +81,7 @@ class _Desk:
         outcomes = self._consents.save([filing for _, filing in filings], self._operator.now)
         changes = []
         for (number, filing), filed in zip(filings, outcomes, strict=True):
-            if filed.outcome in ("refused", "stale"):
+            if filed.outcome == "refused" or filed.outcome == "stale":
                 report.reject(number, "a Consent of that id is on file for another patient")
                 continue
             report.count(filed.outcome)
