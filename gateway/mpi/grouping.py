@@ -1,13 +1,14 @@
 """Which records are one person's, decided from the records alone and what was said about pairs of them. Pure.
 
 Records that share an identifier whose system names persons (`GATEWAY_STRONG_IDENTIFIER_SYSTEMS`) are one person's,
-unless given name and birth date both conflict; so are records that matching has linked. Since a link to one record is a
-link to all of its person's, that alone would depend on which record came first. So the whole set of records that hang
-together is judged at once, by the same rule whatever their order:
+unless given name and birth date both conflict. Since a link to one record is a link to all of its person's, that alone
+would depend on which record came first. So the whole set of records that hang together is judged at once, by the same
+rule whatever their order:
 
-1. Records that a steward has said are one person's are one person's, whatever they say themselves.
-2. Two of those agree when some record of one shares a strong identifier with, or is matched to, a record of the other
-   that it doesn't contradict; unless a steward has said that they are two persons'.
+1. Records that a steward has said are one person's, and those that matching has linked, are one person's whatever the
+   rule of shared identifiers makes of them; a steward's word that two aren't goes before what matching found.
+2. Two of those agree when some record of one shares a strong identifier with a record of the other that it doesn't
+   contradict; unless a steward has said that they are two persons'.
 3. Those that agree, directly or through others, are one person if none is against another: contradicts it in all that
    either says, or is another person's by a steward's word.
 4. Otherwise some stand between persons that can't be one. Then those agreeing ones are one person that are against
@@ -68,7 +69,7 @@ def group_records(live: Sequence[Candidate], overused: Container[bytes] = (), pa
     apart = {frozenset((unit_of[pair.one], unit_of[pair.other])) for pair in said if pair.verdict == "apart"}
     agreeing = {
         frozenset((unit_of[one], unit_of[other]))
-        for one, other in _agreeing(by_id, carriers_of(live, overused), said)
+        for one, other in _agreeing(carriers_of(live, overused), said)
         if unit_of[one] != unit_of[other]
     } - apart
     edges = [(min(edge), max(edge)) for edge in agreeing]
@@ -117,30 +118,38 @@ def connected(nodes: Iterable[Node], edges: Iterable[tuple[Node, Node]]) -> list
     return [tuple(group) for group in groups.values()]
 
 
-def _units(by_id: Mapping[int, Candidate], said: Iterable[Pair]) -> tuple[dict[int, int], dict[int, tuple[int, ...]]]:
-    same = [(pair.one, pair.other) for pair in said if pair.verdict == "same"]
-    parts: Iterable[tuple[int, ...]] = connected(by_id, same) if same else ((record_id,) for record_id in by_id)
-    if same:
-        # Two words that can't both hold (a is b, b is c, a isn't c): then none of them outweighs what records say.
-        apart = [{pair.one, pair.other} for pair in said if pair.verdict == "apart"]
-        parts = [
-            part
-            for members in parts
-            for part in ([(one,) for one in members] if any(pair <= set(members) for pair in apart) else [members])
-        ]
+def _units(by_id: Mapping[int, Candidate], said: Sequence[Pair]) -> tuple[dict[int, int], dict[int, tuple[int, ...]]]:
+    parts: Iterable[tuple[int, ...]] = ((record_id,) for record_id in by_id)
+    if said:
+        # Where not all words can hold (a is b, b is c, a isn't c), those of matching yield to a steward's, and where a
+        # steward's can't hold among themselves, none outweighs what records say.
+        parts = _glued(connected(by_id, _pairs(said, "same", "matched")), said, "same")
     units = {members[0]: members for members in parts}
     return {record_id: unit for unit, members in units.items() for record_id in members}, units
 
 
-def _agreeing(
-    by_id: Mapping[int, Candidate], carriers: Mapping[bytes, Sequence[Candidate]], said: Iterable[Pair]
-) -> Iterable[tuple[int, int]]:
-    sharing = (pair for sharers in carriers.values() for pair in combinations(sharers, 2))
-    matched = ((by_id[pair.one], by_id[pair.other]) for pair in said if pair.verdict != "apart")
-    for pairs in (sharing, matched):
-        for one, other in pairs:
+def _glued(parts: Iterable[tuple[int, ...]], said: Sequence[Pair], *instead: Verdict) -> Iterable[tuple[int, ...]]:
+    apart = [{*pair} for pair in _pairs(said, "apart")]
+    for members in parts:
+        inside = set(members)
+        if not any(pair <= inside for pair in apart):
+            yield members
+        else:
+            smaller = connected(members, [pair for pair in _pairs(said, *instead) if inside.issuperset(pair)])
+            yield from _glued(smaller, said) if instead else smaller
+
+
+def _pairs(said: Iterable[Pair], *verdicts: Verdict) -> list[tuple[int, int]]:
+    return [(pair.one, pair.other) for pair in said if pair.verdict in verdicts]
+
+
+def _agreeing(carriers: Mapping[bytes, Sequence[Candidate]], said: Iterable[Pair]) -> Iterable[tuple[int, int]]:
+    for sharers in carriers.values():
+        for one, other in combinations(sharers, 2):
             if not contradicts(one.names, other.names):
                 yield one.record_id, other.record_id
+    # Matching has guards of its own, finer than a contradiction (a nickname, a mistyped date), and a steward has eyes.
+    yield from _pairs(said, "same", "matched")
 
 
 def _against(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Demographics, PatientID
 from gateway.mpi.demographics import comparable, contradicts
-from gateway.mpi.grouping import Candidate, group_records
+from gateway.mpi.grouping import Candidate, Pair, group_records
 from gateway.mpi.links import Neighbourhood, Plan, plan_links
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,9 +38,18 @@ def populations(draw: st.DrawFn, most: int = 9) -> list[Candidate]:
     ]
 
 
-def _plan(candidates: list[Candidate]) -> Plan:
+@st.composite
+def words(draw: st.DrawFn, most: int = 9) -> tuple[Pair, ...]:
+    """What matching and stewards may have said about pairs of the first records, one word a pair."""
+    numbers = st.integers(1, most)
+    pairs = draw(st.sets(st.tuples(numbers, numbers).filter(lambda two: two[0] < two[1]), max_size=8))
+    verdict = st.sampled_from(["matched", "same", "apart"])
+    return tuple(Pair(one=one, other=other, verdict=draw(verdict)) for one, other in sorted(pairs))
+
+
+def _plan(candidates: list[Candidate], said: tuple[Pair, ...] = ()) -> Plan:
     born = {one.person_id: BORN + timedelta(days=int(one.person_id.strip("pnew"))) for one in candidates}
-    around = Neighbourhood(candidates=tuple(candidates), born=born)
+    around = Neighbourhood(candidates=tuple(candidates), born=born, pairs=said)
     return plan_links(around, lambda: PatientID(f"new{next(_NUMBERS)}"))
 
 
@@ -65,6 +74,49 @@ def test_the_persons_do_not_depend_on_the_order(candidates: list[Candidate], ran
     random.shuffle(shuffled)
 
     assert group_records(candidates) == group_records(shuffled)
+
+
+@given(populations(), words(), st.randoms(use_true_random=False))
+def test_nor_does_what_was_said_depend_on_it(candidates: list[Candidate], said: tuple[Pair, ...], random) -> None:  # type: ignore[no-untyped-def]
+    """Records and words in any order make the same groups."""
+    shuffled, other_words = list(candidates), list(said)
+    random.shuffle(shuffled)
+    random.shuffle(other_words)
+
+    assert group_records(candidates, (), said) == group_records(shuffled, (), other_words)
+
+
+@given(populations(), words())
+def test_two_that_a_steward_has_parted_are_never_one(candidates: list[Candidate], said: tuple[Pair, ...]) -> None:
+    """Whatever they share, whatever matching found, whoever stands between them."""
+    group_of = {record_id: group for group in group_records(candidates, (), said) for record_id in group}
+
+    for pair in said:
+        if pair.verdict == "apart" and pair.one in group_of and pair.other in group_of:
+            assert group_of[pair.one] != group_of[pair.other]
+
+
+@given(populations(), words())
+def test_two_that_a_steward_has_joined_are_one_where_nothing_was_said_against_it(
+    candidates: list[Candidate], said: tuple[Pair, ...]
+) -> None:
+    """However much they contradict each other."""
+    joined = tuple(pair for pair in said if pair.verdict == "same")
+    group_of = {record_id: group for group in group_records(candidates, (), joined) for record_id in group}
+
+    for pair in joined:
+        if pair.one in group_of and pair.other in group_of:
+            assert group_of[pair.one] == group_of[pair.other]
+
+
+@given(populations(), words())
+def test_planning_twice_by_the_same_words_changes_nothing_more(
+    candidates: list[Candidate], said: tuple[Pair, ...]
+) -> None:
+    """As without any."""
+    again = _plan(_after(candidates, _plan(candidates, said)), said)
+
+    assert (again.moves, again.new_persons, again.retired) == ((), (), {})
 
 
 @given(populations())

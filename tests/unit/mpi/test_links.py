@@ -8,7 +8,7 @@ import pytest
 
 from gateway.model import Demographics, PatientID
 from gateway.mpi.demographics import comparable
-from gateway.mpi.grouping import Candidate, group_records
+from gateway.mpi.grouping import Candidate, Pair, group_records
 from gateway.mpi.links import Conflict, Move, Neighbourhood, Plan, Reason, plan_links
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,6 +72,37 @@ def test_records_are_grouped_whatever_their_order(
     """The same records make the same persons in every order."""
     for order in permutations(candidates):
         assert group_records(order) == groups
+
+
+MATCHED, SAME, APART = (
+    lambda one, other, verdict=verdict: Pair(one=one, other=other, verdict=verdict)
+    for verdict in ("matched", "same", "apart")
+)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "pairs", "groups"),
+    [
+        ([_one(1, ""), _one(2, "")], [MATCHED(1, 2)], ((1, 2),)),
+        ([_one(1, ""), _one(2, "", BOB)], [SAME(1, 2)], ((1, 2),)),
+        ([_one(1, "A"), _one(2, "A")], [APART(1, 2)], ((1,), (2,))),
+        # Who agrees with both of two parted ones joins neither; who agrees with one of them goes along.
+        ([_one(1, "A"), _one(2, "A"), _one(3, "A")], [APART(1, 2)], ((1,), (2,), (3,))),
+        ([_one(1, "A"), _one(2, "AB"), _one(3, "B")], [APART(1, 2)], ((1,), (2, 3))),
+        # A steward's word goes before what matching found, and holds against a stranger who contradicts one of two.
+        ([_one(1, ""), _one(2, ""), _one(3, "")], [MATCHED(1, 2), MATCHED(2, 3), APART(1, 3)], ((1,), (2,), (3,))),
+        ([_one(1, "A"), _one(2, "", BOB), _one(3, "A", BOB)], [SAME(1, 2)], ((1, 2), (3,))),
+        # Words that can't all hold join nobody who was parted.
+        ([_one(1, ""), _one(2, ""), _one(3, "")], [SAME(1, 2), SAME(2, 3), APART(1, 3)], ((1,), (2,), (3,))),
+    ],
+)
+def test_what_was_said_of_pairs_counts(
+    candidates: list[Candidate], pairs: list[Pair], groups: tuple[tuple[int, ...], ...]
+) -> None:
+    """In every order of the records and of the words."""
+    for order in permutations(candidates):
+        assert group_records(order, (), pairs) == groups
+        assert group_records(order, (), pairs[::-1]) == groups
 
 
 def test_an_overused_identifier_links_nobody() -> None:
