@@ -25,7 +25,8 @@ from gateway.consent.belonging import Identity
 from gateway.consent.label_rules import LabelRules, read_label_rules
 from gateway.consent.store import StoredConsents
 from gateway.consent_desk import ConsentDesk
-from gateway.db.crypto import KeyRing, create_key_file, read_key_file
+from gateway.db.crypto import KeyRing
+from gateway.db.key_check import open_keys, require_fitting
 from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
 from gateway.errors import ConfigurationError, DependencyUnavailable
@@ -64,12 +65,10 @@ class House:
 
 def build_house(settings: Settings) -> House:
     """The real house of `settings`. Raises ConfigurationError, and DependencyUnavailable where the database is away."""
-    if not settings.production:
-        create_key_file(settings.keys_file)
-    keys = read_key_file(settings.keys_file)
     engine = open_database(settings.database_url, threads=settings.threads)
     if not settings.production:
         upgrade_to_head(engine)
+    keys = open_keys(settings.keys_file, engine, may_create=not settings.production)
     registry = FacilityRegistry(engine, keys)
     audit = open_audit_log(engine, keys)
     cache = open_cache(settings.redis_url, keys)
@@ -114,7 +113,11 @@ def build_house(settings: Settings) -> House:
         keys=keys,
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
         tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url),
-        pings={"database": lambda: _ping_database(engine), "cache": cache.ping},
+        pings={
+            "database": lambda: _ping_database(engine),
+            "cache": cache.ping,
+            "keys": lambda: require_fitting(engine, keys),
+        },
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
         close=close,
     )

@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 from gateway.audit.log import StoredAuditLog, open_audit_log
 from gateway.audit.record import AuditRecord, Outcome, Who
 from gateway.config import Settings
-from gateway.db.crypto import KeyRing, create_key_file, read_key_file
+from gateway.db.crypto import KeyRing
+from gateway.db.key_check import open_keys
 from gateway.db.session import open_database
 
 
@@ -52,10 +53,8 @@ class Operator:
 
     @cached_property
     def keys(self) -> KeyRing:
-        """The key file, made on first use in development."""
-        if not self.settings.production:
-            create_key_file(self.settings.keys_file)
-        return read_key_file(self.settings.keys_file)
+        """The key file, made on first use in development, and known to be the database's."""
+        return open_keys(self.settings.keys_file, self.engine, may_create=not self.settings.production)
 
     @cached_property
     def engine(self) -> Engine:

@@ -20,9 +20,9 @@ def command() -> None:
 
     with Operator() as operator:
         settings = operator.settings
-        _ = operator.keys
         if pending(operator.engine):
             raise ConfigurationError(["the database's schema is behind: run `python -m gateway db upgrade`"])
+        _ = operator.keys
     serve(settings, lambda: create_app(settings))
 
 

@@ -5,6 +5,8 @@ import gateway.adapters.tables
 import gateway.audit.tables
 import gateway.auth.tables
 import gateway.consent.tables
+import gateway.db.tables
+import gateway.hl7v2.tables
 import gateway.mpi.tables  # noqa: F401
 from gateway.db.base import metadata
 

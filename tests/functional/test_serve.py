@@ -52,7 +52,11 @@ def test_two_workers_count_together_and_stop_when_told(make_gateway: MakeGateway
     counts = [line for line in gateway.metrics().splitlines() if 'route="/livez"' in line and "requests_total" in line]
 
     assert sum(float(line.rpartition(" ")[2]) for line in counts) == 40
-    assert requests.get(f"{gateway.url}/readyz", timeout=5).json()["checks"] == {"cache": "ok", "database": "ok"}
+    assert requests.get(f"{gateway.url}/readyz", timeout=5).json()["checks"] == {
+        "cache": "ok",
+        "database": "ok",
+        "keys": "ok",
+    }
     assert gateway.stop() == 0
 
 
@@ -65,5 +69,5 @@ def test_readiness_names_the_dependency_that_is_away(make_gateway: MakeGateway) 
     answer = requests.get(f"{gateway.url}/readyz", timeout=5)
 
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {"cache": "unavailable", "database": "ok"}
+    assert answer.json()["checks"] == {"cache": "unavailable", "database": "ok", "keys": "ok"}
     assert requests.get(f"{gateway.url}/livez", timeout=5).status_code == 200

@@ -17,6 +17,7 @@ UUID = sa.String(36)
 
 def upgrade() -> None:
     """Every table of the first version."""
+    _create_key_check()
     _create_adapters()
     _create_audit()
     _create_auth()
@@ -24,19 +25,32 @@ def upgrade() -> None:
     _create_mpi()
     _create_matching()
     _create_stewardship()
+    _create_hl7v2()
 
 
 def downgrade() -> None:
     """An empty database."""
     for table in (
+        "hl7v2_patient_order",
         *("mpi_review_task", "mpi_verdict", "mpi_decision", "mpi_match", "mpi_hot_key", "mpi_block_key"),
         *("mpi_conflict", "mpi_link_event", "mpi_record_identifier", "mpi_record", "mpi_person"),
         *("consent_version", "consent"),
         *("auth_used_assertion", "auth_client"),
         "audit_record",
         *("sighting", "facility_revision", "facility"),
+        "key_check",
     ):
         op.drop_table(table)
+
+
+def _create_key_check() -> None:
+    op.create_table(
+        "key_check",
+        sa.Column("id", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("sealed", SEALED, nullable=False),
+        sa.Column("hashed", BLIND_INDEX, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_key_check"),
+    )
 
 
 def _create_adapters() -> None:
@@ -290,3 +304,12 @@ def _create_stewardship() -> None:
     }.items():
         for column in columns:
             op.create_index(f"ix_{table}_{column}", table, [column])
+
+
+def _create_hl7v2() -> None:
+    op.create_table(
+        "hl7v2_patient_order",
+        sa.Column("patient_key", BLIND_INDEX, nullable=False),
+        sa.Column("event_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("patient_key", name="pk_hl7v2_patient_order"),
+    )
