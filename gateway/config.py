@@ -43,6 +43,9 @@ class Settings:
     matching_review_bits: float | None = None
     break_glass: timedelta = timedelta(minutes=30)
     adt_listen: str = ""
+    adt_tls_cert_file: Path | None = None
+    adt_tls_key_file: Path | None = None
+    adt_tls_ca_file: Path | None = None
 
     @property
     def fhir_base(self) -> str:
@@ -63,6 +66,11 @@ class Settings:
             "review": self.matching_review_bits,
         }
         return {name: bits for name, bits in stated.items() if bits is not None}
+
+    @property
+    def adt_address(self) -> tuple[str, int] | None:
+        """Where the HL7 v2 feed listens; None where it doesn't."""
+        return _host_and_port(self.adt_listen) if self.adt_listen else None
 
     @property
     def production(self) -> bool:
@@ -98,8 +106,11 @@ class Settings:
             metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
+            adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
+            adt_tls_key_file=reader.path("GATEWAY_ADT_TLS_KEY_FILE"),
+            adt_tls_ca_file=reader.path("GATEWAY_ADT_TLS_CA_FILE"),
         )
-        problems = [*reader.problems, *_contradictions(settings, env), *_unknown(env)]
+        problems = [*reader.problems, *_contradictions(settings, env), *_adt_problems(settings), *_unknown(env)]
         if problems:
             raise ConfigurationError(problems)
         return settings
@@ -126,13 +137,44 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
     return problems
 
 
+def _adt_problems(settings: Settings) -> list[str]:
+    if not settings.adt_listen:
+        return []
+    try:
+        host, _ = _host_and_port(settings.adt_listen)
+    except ValueError:
+        return ["GATEWAY_ADT_LISTEN must be host:port"]
+    problems = []
+    pair = (settings.adt_tls_cert_file, settings.adt_tls_key_file)
+    if (None in pair and any(pair)) or (settings.adt_tls_ca_file and not all(pair)):
+        problems.append("GATEWAY_ADT_TLS_CERT_FILE and GATEWAY_ADT_TLS_KEY_FILE go together, and _CA_FILE needs both")
+    if settings.production and not settings.adt_tls_ca_file and not _is_loopback(host):
+        # MLLP itself asks nobody who they are.
+        problems.append("GATEWAY_ADT_LISTEN in production is a loopback address, or needs GATEWAY_ADT_TLS_CA_FILE")
+    return problems
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit("//" + text)
+    if not parts.hostname or parts.port is None or parts.path:
+        raise ValueError
+    return parts.hostname, parts.port
+
+
 KNOWN = frozenset(
     "GATEWAY_" + name.upper()
     for name in (
         *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
         *("consent_policy", "deadline_ms", "keys_file", "strong_identifier_systems", "metrics_allow"),
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits"),
-        *("break_glass_minutes", "adt_listen"),
+        *("break_glass_minutes", "adt_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
     )
 )
 
@@ -150,6 +192,10 @@ class _Reader:
 
     def text(self, name: str, default: str) -> str:
         return self._env.get(name, "").strip() or default
+
+    def path(self, name: str) -> Path | None:
+        text = self.text(name, "")
+        return Path(text) if text else None
 
     def words(self, name: str) -> list[str]:
         return [word for word in re.split(r"[,\s]+", self._env.get(name, "")) if word]
@@ -189,13 +235,7 @@ class _Reader:
         return self._parsed(name, default, parse, "one of " + ", ".join(choices))
 
     def host_and_port(self, name: str, default: str) -> tuple[str, int]:
-        def parse(text: str) -> tuple[str, int]:
-            parts = urlsplit("//" + text)
-            if not parts.hostname or parts.port is None or parts.path:
-                raise ValueError
-            return parts.hostname, parts.port
-
-        return self._parsed(name, parse(default), parse, "host:port")
+        return self._parsed(name, _host_and_port(default), _host_and_port, "host:port")
 
     def networks(self, name: str, default: str) -> tuple[Network, ...]:
         def parse(text: str) -> tuple[Network, ...]:

@@ -35,6 +35,8 @@ class Event(StrEnum):
     STRONG_IDENTIFIER_CONFLICT = "strong-identifier-conflict"
     CONSENT_NOT_EVALUABLE = "consent-not-evaluable"
     CONSENT_OF_SEVERAL = "consent-of-several"
+    ADT_ANSWERED = "adt-answered"
+    ADT_CONNECTION = "adt-connection"
     TOKEN_ISSUED = "token-issued"
     TOKEN_REFUSED = "token-refused"
     ACCESS_REFUSED = "access-refused"

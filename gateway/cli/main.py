@@ -8,7 +8,7 @@ import click
 
 from gateway.errors import ConfigurationError, GatewayError, LoadRefused
 
-GROUPS = ("audit", "clients", "consents", "db", "explain", "facilities", "patients", "serve")
+GROUPS = ("adt", "audit", "clients", "consents", "db", "explain", "facilities", "patients", "serve")
 """Each is a module of `gateway/cli/` whose `command` is the click command of that name."""
 
 
