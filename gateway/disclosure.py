@@ -54,6 +54,7 @@ def answer_record(
     failed: bool = False,
     resources: tuple[str, ...] = (),
     withheld: Sequence[tuple[StudyUID, Decision]] = (),
+    ambiguous: bool = False,
 ) -> AuditRecord:
     """The record of one answer: who, for whom, why, on which consents, what was asked of whom, what is released.
 
@@ -64,7 +65,7 @@ def answer_record(
         recorded=now,
         kind=request.kind,
         outcome="failed" if failed else "success",
-        reason="no facility that was asked could answer" if failed else "",
+        reason=_why_empty(failed, ambiguous),
         who=who(requester, request),
         patient=patient.id if patient else None,
         request=request.raw,
@@ -77,6 +78,12 @@ def answer_record(
         released=_released(page),
         resources=resources or tuple(f"ImagingStudy/{study.id}" for study in page),
     )
+
+
+def _why_empty(failed: bool, ambiguous: bool) -> str:
+    if failed:
+        return "no facility that was asked could answer"
+    return "the identifier names more than one person" if ambiguous else ""
 
 
 def refusal_record(

@@ -62,6 +62,8 @@ class SearchAnswer:
     """Those that were asked, by id: the sources of the page are among them."""
     permitted_records: tuple[SourceRecord, ...] = ()
     """The person's records that this caller may know of."""
+    ambiguous: bool = False
+    """True where the identifier asked by names several persons, and the caller might see something of one of them."""
 
 
 def search_imaging_studies(
@@ -75,8 +77,9 @@ def search_imaging_studies(
     patient = rooms.mpi.resolve(query.patient)
     require_bound_patient(requester, query.patient, patient, rooms)
     if patient is None:
-        rooms.audit.record([answer_record(request, requester, None, rooms.clock())])
-        return SearchAnswer(facilities={})
+        ambiguous = is_ambiguous(query.patient, requester, rooms)
+        rooms.audit.record([answer_record(request, requester, None, rooms.clock(), ambiguous=ambiguous)])
+        return SearchAnswer(facilities={}, ambiguous=ambiguous)
     holders = holders_of(patient, rooms.facilities.all())
     floors = rooms.labels.floors([holder.facility for holder in holders.values()])
     allowed = decide_query(rooms.consents.find(patient.id), requester, list(holders), rooms.clock(), floors)
@@ -112,6 +115,20 @@ def search_imaging_studies(
         facilities={target.facility.id: target.facility for target in targets},
         permitted_records=permitted_records(holders, decided),
     )
+
+
+def is_ambiguous(asked: PatientRef, requester: Requester, rooms: Rooms) -> bool:
+    """Whether `asked` names several persons of whom this caller might see something: an empty answer would be a lie.
+
+    Where everything of all of them is withheld, the answer is that of an unknown patient.
+    """
+    for person in rooms.mpi.find_carriers(asked):
+        holders = holders_of(person, rooms.facilities.all())
+        floors = rooms.labels.floors([holder.facility for holder in holders.values()])
+        decided = decide_query(rooms.consents.find(person.id), requester, list(holders), rooms.clock(), floors)
+        if any(decision.permitted for decision in decided.values()):
+            return True
+    return False
 
 
 def read_imaging_study(

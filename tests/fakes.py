@@ -44,6 +44,11 @@ class FakeMPI:
         found = [person for person in self.persons if any(r.identifier == ref.identifier for r in person.records)]
         return found[0] if len(found) == 1 else None
 
+    def find_carriers(self, ref: PatientRef) -> Sequence[PatientIdentity]:
+        """The persons who share the identifier, where several do."""
+        found = [person for person in self.persons if any(r.identifier == ref.identifier for r in person.records)]
+        return found if len(found) > 1 else ()
+
 
 @dataclass(slots=True)
 class FakePatientRecords:

@@ -14,7 +14,7 @@ from gateway.fhir.bundle import searchset
 from gateway.fhir.elements import with_elements, with_summary
 from gateway.fhir.endpoint import to_endpoint
 from gateway.fhir.imaging_study import to_imaging_study
-from gateway.fhir.operation_outcome import gap_outcome
+from gateway.fhir.operation_outcome import gap_outcome, outcome
 from gateway.fhir.paging import Cursor, Place, cursor_in, decode_cursor, encode_cursor, page_of, page_url
 from gateway.fhir.patient import to_patient
 from gateway.fhir.query_string import Pairs, write_url
@@ -26,6 +26,7 @@ from gateway.rooms import Rooms
 from gateway.search import SearchAnswer, read_imaging_study, search_imaging_studies
 
 TYPE = "ImagingStudy"
+_AMBIGUOUS = "this identifier names more than one person, so nobody was asked: use another identifier, or a gateway id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class ImagingFace:
             total=answer.total,
             matches=[self._resource(study, answer, search) for study in answer.studies],
             includes=self._includes(search, answer),
-            outcomes=[gap_outcome(gap.facility.id, gap.facility.name, gap.kind) for gap in answer.gaps],
+            outcomes=_outcomes(answer),
         )
         return bundle, search.pretty
 
@@ -96,6 +97,14 @@ class ImagingFace:
             records = [(record, full[record.record_id]) for record in answer.permitted_records]
             included.append(to_patient(answer.patient.id, records, self.base))
         return included
+
+
+def _outcomes(answer: SearchAnswer) -> list[dict[str, Any]]:
+    """What is amiss with the answer, an OperationOutcome each."""
+    told = [gap_outcome(gap.facility.id, gap.facility.name, gap.kind) for gap in answer.gaps]
+    if answer.ambiguous:
+        told.append(outcome("warning", "multiple-matches", _AMBIGUOUS))
+    return told
 
 
 class _Page:

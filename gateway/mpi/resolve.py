@@ -74,6 +74,18 @@ class PatientIndex:
             return None
         return PatientIdentity(id=PatientID(found), records=tuple(self._source_record(row) for row in rows))
 
+    def find_carriers(self, ref: PatientRef) -> Sequence[PatientIdentity]:
+        """Two persons between whom an identifier does not decide; none where it names one or nobody."""
+        persons: dict[str, list[LiveRecord]] = {}
+        for row in self._find(ref):
+            persons.setdefault(row[4], []).append(row)
+        if len(persons) < 2:
+            return ()
+        return [
+            PatientIdentity(id=PatientID(id_), records=tuple(self._source_record(row) for row in rows))
+            for id_, rows in persons.items()
+        ]
+
     def find_record_patients(self, patient: PatientIdentity) -> Mapping[int, dict[str, Any]]:
         """The FHIR Patient of each live record of the person, as its domain sent it, by record id."""
         rows = self._find(PatientRef(id=patient.id))

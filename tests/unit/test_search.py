@@ -409,3 +409,30 @@ def test_t044_a_consent_that_cannot_be_evaluated_is_an_alert_in_the_audit() -> N
     assert answer.studies == ()
     assert fake.audit.kinds == ["imaging-search", "alert"]
     assert fake.audit.records[1].details == (("about", "Consent/c1/_history/1"), ("count", "1"))
+
+
+def two_persons_with_one_number() -> FakeRooms:
+    """A second person has the number by which north knows the first."""
+    fake = a_house()
+    fake.mpi.persons.append(a_patient(NORTH, id_="22222222-2222-4222-8222-222222222222"))
+    return fake
+
+
+def test_an_identifier_of_two_persons_is_said_to_be_one() -> None:
+    """Nobody is asked, and the empty answer says why: it is no "no imaging"."""
+    fake = two_persons_with_one_number()
+    shared = fake.mpi.persons[0].records[0].identifier
+
+    answer = search(fake, query=StudyQuery(patient=PatientRef(identifier=shared)))
+
+    assert (answer.ambiguous, answer.total, fake.facilities.asked) == (True, 0, [])
+    assert fake.audit.records[-1].reason == "the identifier names more than one person"
+
+
+def test_an_identifier_of_two_persons_who_are_withheld_tells_nothing() -> None:
+    """As if nobody were known by it."""
+    fake = two_persons_with_one_number()
+    fake.consents.implicit = "deny"
+    shared = fake.mpi.persons[0].records[0].identifier
+
+    assert not search(fake, query=StudyQuery(patient=PatientRef(identifier=shared))).ambiguous
