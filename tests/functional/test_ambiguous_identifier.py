@@ -23,7 +23,7 @@ def exchange() -> Iterator[SmallExchange]:
 def test_a_shared_number_is_told_to_who_asks_by_it(exchange: SmallExchange) -> None:
     """Before, it finds the study; after, the answer says why it is empty; by the facility's own number all is well."""
     number = {"patient.identifier": f"{NATIONAL_IDS}|{canary.NATIONAL_ID}-a"}
-    assert exchange.get("ImagingStudy", number).json()["total"] == 1
+    assert exchange.get("/ImagingStudy", number).json()["total"] == 1
 
     exchange.feed(
         {
@@ -36,7 +36,7 @@ def test_a_shared_number_is_told_to_who_asks_by_it(exchange: SmallExchange) -> N
             "birthDate": "1931-01-17",
         }
     )
-    told = exchange.get("ImagingStudy", number).json()
+    told = exchange.get("/ImagingStudy", number).json()
 
     assert told["total"] == 0
     (issue,) = resources(told, "outcome")[0]["issue"]
