@@ -11,6 +11,7 @@ from gateway.fhir.consent_face import ConsentFace
 from gateway.fhir.consent_routes import consent_blueprint
 from gateway.fhir.errors import answer_error, answer_http_error, answer_unexpected
 from gateway.fhir.identity_routes import identity_blueprint
+from gateway.fhir.match import MatchFace
 from gateway.fhir.patient_feed import FeedFace
 from gateway.fhir.pix import PixFace
 from gateway.fhir.routes import capability_blueprint, fhir_blueprint
@@ -40,7 +41,8 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     serve(app, cds_blueprint(house.rooms, settings.fhir_base), requires_token(house.bearer))
     pix = PixFace(rooms=house.rooms, desk=house.identity, base=settings.fhir_base)
     feed = FeedFace(rooms=house.rooms, desk=house.identity, base=settings.fhir_base)
-    serve(app, identity_blueprint(pix, feed), requires_token(house.bearer))
+    match = MatchFace(rooms=house.rooms, questions=house.questions, base=settings.fhir_base)
+    serve(app, identity_blueprint(pix, feed, match), requires_token(house.bearer))
     serve(app, capability_blueprint(settings), open_to_anyone("what the server can do is public (FHIR R4 §3.1.1.9)"))
     serve(app, metadata_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
     serve(app, token_blueprint(house.tokens), open_to_anyone("the client proves itself by its assertion (RFC 7523)"))

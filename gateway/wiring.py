@@ -37,6 +37,7 @@ from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.domain_words import DomainWords
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.matching_setting import matching_rule
+from gateway.mpi.questions import PatientQuestions
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
 from gateway.mpi.source import SourceRecords
@@ -53,6 +54,7 @@ class House:
     rooms: Rooms
     desk: ConsentDesk
     identity: IdentityDesk
+    questions: PatientQuestions | None
     keys: KeyRing
     bearer: BearerAuthenticator
     tokens: BackendServices
@@ -73,6 +75,7 @@ def build_house(settings: Settings) -> House:
     audit = open_audit_log(engine, keys)
     cache = open_cache(settings.redis_url, keys)
     clients = ClientRegistry(DatabaseClientStore(engine))
+    matching = matching_rule(settings)
     index = PatientIndex(engine, keys)
     identity = Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED)
     consents = StoredConsents(engine, keys, settings.consent_policy, identity)
@@ -107,6 +110,7 @@ def build_house(settings: Settings) -> House:
             keys=keys,
             base=settings.fhir_base,
         ),
+        questions=PatientQuestions(engine, keys, matching) if matching else None,
         identity=open_identity_desk(
             settings, engine, keys, audit, registry.all, lambda id_: _facility_of(clients.find(id_))
         ),

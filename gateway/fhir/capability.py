@@ -20,6 +20,7 @@ _SMART_IMAGING = "http://fhir.org/argonaut/smart-imaging"
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
+MATCH = "http://hl7.org/fhir/OperationDefinition/Patient-match"
 PIX = "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"
 _PROFILES = {"ImagingStudy": (f"{_SMART_IMAGING}/StructureDefinition/smart-imaging-study",)}
 _DOCUMENTATION = {
@@ -100,7 +101,7 @@ def _patient() -> dict[str, Any]:
         "conditionalCreate": False,
         "conditionalUpdate": True,
         "conditionalDelete": "single",
-        "operation": [{"name": "ihe-pix", "definition": PIX}],
+        "operation": [{"name": "ihe-pix", "definition": PIX}, {"name": "match", "definition": MATCH}],
     }
 
 

@@ -1,4 +1,4 @@
-"""The routes of IHE PIXm: `$ihe-pix`, and the feed of conditional updates and deletes, in JSON and in XML."""
+"""The routes of IHE PIXm and of PDQm's `$match`: cross-references, matching, feeds, in JSON and in XML."""
 
 from flask import Blueprint, Response, g, request
 
@@ -6,21 +6,23 @@ from gateway.audit.record import AuditKind
 from gateway.auth.guards import current_requester
 from gateway.disclosure import Request
 from gateway.errors import UnsupportedParameter
+from gateway.fhir.match import MatchFace
 from gateway.fhir.negotiation import prefers
 from gateway.fhir.patient_feed import Fed, FeedFace
 from gateway.fhir.pix import PixFace, pairs_of_parameters
 from gateway.fhir.query_string import Pairs, read_pairs
 from gateway.fhir.routes import PREFIX
 from gateway.fhir.two_forms import sent_resource, wanted_form, written
-from gateway.fhir.wire import search_pairs, strictly
+from gateway.fhir.wire import search_pairs, strictly, the_request
 
 _FORM = "application/x-www-form-urlencoded"
 
 
-def identity_blueprint(pix: PixFace, feed: FeedFace) -> Blueprint:
-    """Cross-references, and what feeds say."""
+def identity_blueprint(pix: PixFace, feed: FeedFace, match: MatchFace) -> Blueprint:
+    """Cross-references, matching, and what feeds say."""
     blueprint = Blueprint("identity", __name__, url_prefix=f"{PREFIX}/Patient")
     _add_pix(blueprint, pix)
+    _add_match(blueprint, match)
     _add_feed(blueprint, feed)
     return blueprint
 
@@ -31,6 +33,13 @@ def _add_pix(blueprint: Blueprint, face: PixFace) -> None:
         return written(face.answer(_asked(), current_requester(), _line("patient-search"), strict=strictly()), form)
 
     blueprint.add_url_rule("/$ihe-pix", "pix", cross_references, methods=["GET", "POST"])
+
+
+def _add_match(blueprint: Blueprint, face: MatchFace) -> None:
+    @blueprint.post("/$match")
+    def match() -> Response:
+        form = wanted_form()
+        return written(face.answer(sent_resource(), current_requester(), the_request("patient-search")), form)
 
 
 def _add_feed(blueprint: Blueprint, face: FeedFace) -> None:

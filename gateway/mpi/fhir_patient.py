@@ -43,17 +43,20 @@ def read_patient(resource: Mapping[str, Any], domains: frozenset[str]) -> Patien
 
     A value is taken without the white space around it. Raises LoadRefused with every problem found, up to five.
     """
+    require_patient(resource)
+    sources = {one for one in identifiers_of(resource) if one.system in domains}
+    if len(sources) != 1:
+        raise LoadRefused([_SOURCES_NEEDED[bool(sources)]])
+    return _record(resource, sources.pop())
+
+
+def require_patient(resource: Mapping[str, Any]) -> None:
+    """`resource` is a Patient that can be read, whoever's it is. Raises LoadRefused as `read_patient`."""
     if resource.get("resourceType") != "Patient":
         raise LoadRefused(["resourceType: not Patient"])
-    problems = list(_structural_problems(resource))
-    if not problems:
-        problems = [*_semantic_problems(resource)]
-    if not problems:
-        sources = {one for one in identifiers_of(resource) if one.system in domains}
-        if len(sources) == 1:
-            return _record(resource, sources.pop())
-        problems = [_SOURCES_NEEDED[bool(sources)]]
-    raise LoadRefused(problems[:_MOST_PROBLEMS])
+    problems = list(_structural_problems(resource)) or list(_semantic_problems(resource))
+    if problems:
+        raise LoadRefused(problems[:_MOST_PROBLEMS])
 
 
 _SOURCES_NEEDED = {
