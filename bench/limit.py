@@ -22,7 +22,8 @@ def handles() -> tuple[pycurl.CurlMulti, list[tuple[pycurl.Curl, BytesIO]]]:
         multi = pycurl.CurlMulti()
         multi.setopt(pycurl.M_MAXCONNECTS, 100)
         local.handles = multi, [(pycurl.Curl(), BytesIO()) for _ in range(2 * len(URLS))]
-    return local.handles
+    found: tuple[pycurl.CurlMulti, list[tuple[pycurl.Curl, BytesIO]]] = local.handles
+    return found
 
 
 @app.get("/ImagingStudy")

@@ -17,12 +17,16 @@ from tests.services.process import Server, accepts_connections, free_port
 
 NATIONAL = "urn:oid:2.16.840.1.113883.4.330.840"
 TICKS = os.sysconf("SC_CLK_TCK")
+_PAUSE_S = 0.5
+_MOST_PAUSES = 60
 
 
 class Subject:
     """One server under load: where it is, which paths to ask, with which token, and what it costs."""
 
     name = ""
+    connections = 32
+    """As many as ask at once to saturate it."""
 
     def __init__(self, archives: CannedArchives, folder: Path, workers: int, threads: int) -> None:
         self.port = free_port()
@@ -59,6 +63,14 @@ class Subject:
             total += int(fields[11]) + int(fields[12])
         return total / TICKS
 
+    def settle(self) -> None:
+        """It has finished what nobody waits for any more, so that the next one has the machine to itself."""
+        for _ in range(_MOST_PAUSES):
+            before = self.cpu_s()
+            time.sleep(_PAUSE_S)
+            if self.cpu_s() - before <= _PAUSE_S / 10:
+                return
+
     def worker_rss_mb(self) -> float:
         """The largest resident set of any of its processes."""
         sizes = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids()]
@@ -89,6 +101,7 @@ class Limit(Bare):
 
 class Glue(Bare):
     name = "glue"
+    connections = 4  # of more, most would have given up before their turn came
 
 
 class Gateway(Subject):
@@ -220,4 +233,5 @@ def first_answer(subject: Subject) -> bytes:
         subject.base + subject.paths()[0], headers={"Authorization": f"Bearer {subject.token()}"}
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
-        return answer.read()
+        body: bytes = answer.read()
+    return body
