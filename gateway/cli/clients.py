@@ -51,10 +51,10 @@ def add(client_id: str, jwks: str, enable: bool, as_json: bool, **given: Any) ->
         document, jwks_uri, problems = _read_keys(jwks, production=operator.settings.production)
         client = _client(client_id, document, jwks_uri, given)
         facilities = {facility.id for facility in FacilityRegistry(operator.engine, operator.keys).all()}
-        problems = [*_problems(client, facilities), *problems]
+        store = DatabaseClientStore(operator.engine)
+        problems = [*_problems(client, facilities), *_other_feeds(client, store.list_all()), *problems]
         if problems:
             raise LoadRefused(problems)
-        store = DatabaseClientStore(operator.engine)
         before = store.find(client_id)
         if before is not None and not enable:
             client = replace(client, disabled_at=before.disabled_at)
@@ -160,6 +160,12 @@ def _problems(client: Client, facilities: set[FacilityID]) -> list[str]:
     problems += [f"--scope: {text}" for text in smart_scopes.problems_of(client.scopes)]
     problems += [f"--purpose: {text}" for text in purpose_of_use.problems_of(client.purposes)]
     return problems
+
+
+def _other_feeds(client: Client, registered: Sequence[Client]) -> list[str]:
+    """A domain has one source (IHE PIXm ITI-104)."""
+    others = [one.id for one in registered if one.facility == client.facility and one.id != client.id and one.enabled]
+    return [f"--facility: {one} is its feed already; disable that first" for one in others if client.facility]
 
 
 def _read_keys(jwks: str, *, production: bool) -> tuple[str | None, str | None, list[str]]:

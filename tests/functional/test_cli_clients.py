@@ -22,6 +22,12 @@ id = "north"
 name = "North Hospital"
 identifier_system = "urn:oid:1.2.36.1.10"
 query_url = "http://127.0.0.1:9/dicom-web"
+
+[[facility]]
+id = "south"
+name = "South Hospital"
+identifier_system = "urn:oid:1.2.36.1.20"
+query_url = "http://127.0.0.1:9/dicom-web"
 """
 SCOPE = "system/ImagingStudy.rs system/Patient.rs"
 
@@ -183,6 +189,18 @@ def test_a_gateway_that_does_not_serve_is_told() -> None:
         assert f"no gateway answers at {alone.url}/oauth/token" in done.stderr
     finally:
         alone.stop()
+
+
+def test_a_facility_has_one_feed(gateway: Gateway) -> None:
+    """A second one is refused until the first is disabled; the same one may be brought up to date."""
+    _add(gateway, "feed-1", "--facility", "south")
+    _add(gateway, "feed-1", "--facility", "south", "--token-exchange")
+
+    refused = _add(gateway, "feed-2", "--facility", "south", expect=1)
+    gateway.run("clients", "disable", "feed-1")
+    _add(gateway, "feed-2", "--facility", "south")
+
+    assert "feed-1 is its feed already" in refused.stderr
 
 
 def test_an_organisation_that_is_no_facility_yet_is_noted(gateway: Gateway) -> None:
