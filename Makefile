@@ -29,7 +29,7 @@ setup: .venv/run.stamp ## the virtual environment with what running needs
 setup-dev: .venv/dev.stamp ## ... and what checking and testing need
 
 demo: setup ## three sample facilities, one federated query; ONCE=1 stops after it; PORT=, DATA_DIR=
-	@PORT=$(PORT) DATA_DIR=$(DATA_DIR) ONCE=$(ONCE) $(BIN)/python -m deploy.demo.run
+	@PORT='$(PORT)' DATA_DIR='$(DATA_DIR)' ONCE='$(ONCE)' $(BIN)/python -m deploy.demo.run
 
 run: setup ## an empty gateway from the GATEWAY_* settings
 	@$(BIN)/python -m gateway serve

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import pydicom.errors
 import requests
 
-from deploy.demo import dicom_files, ehr, exchange_files, samples
+from deploy.demo import dicom_files, ehr, exchange_files, folder, samples
 from deploy.demo.exchange_files import ExchangeFiles
 from deploy.demo.processes import DemoFailed, Operator, Processes, clean_environment, tail, told_port, wait_until
 from deploy.demo.samples import SITES
@@ -65,14 +65,16 @@ def main() -> None:
     """Run the demo. Exits 0, or 1 where something failed or the answer is wrong."""
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _stop)
+    os.umask(0o077)  # keys, patients and the database are its owner's alone
     try:
         demo = Demo(
-            port=int(os.environ.get("PORT") or 8080),
+            port=_port(os.environ.get("PORT") or "8080"),
             folder=Path(os.environ.get("DATA_DIR") or "var/demo"),
             once=os.environ.get("ONCE", "") not in ("", "0"),
             screen=Screen.of_this_process(),
         )
-        with Processes(clean_environment(demo.gateway_env)) as processes:
+        _require_free(demo.port)
+        with folder.held(demo.folder), Processes(clean_environment(demo.gateway_env)) as processes:
             run(demo, processes)
     except (DemoFailed, ValueError, OSError) as exc:
         print(f"\nThe demo can't go on: {exc}", file=sys.stderr)
@@ -88,9 +90,7 @@ def _stop(number: int, _frame: object) -> NoReturn:
 def run(demo: Demo, processes: Processes) -> None:
     """Set up, ask, show, and serve. Raises DemoFailed."""
     screen = demo.screen
-    _require_free(demo.port)
     screen.say(screen.bold("\nImaging exchange gateway") + screen.dim("  one question, every facility, one answer\n"))
-    demo.folder.mkdir(parents=True, exist_ok=True)
     demo.log.write_bytes(b"")
     operator = Operator(processes, demo.log)
     archives = _start_archives(demo, processes)
@@ -113,13 +113,21 @@ def run(demo: Demo, processes: Processes) -> None:
     raise DemoFailed("the gateway stopped; the end of its log:\n" + tail(demo.log))
 
 
+def _port(text: str) -> int:
+    """The port that `text` says. Raises DemoFailed."""
+    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535:
+        return int(text)
+    raise DemoFailed("PORT must be a number from 1 to 65535: make demo PORT=8081")
+
+
 def _require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as exc:
-            raise DemoFailed(f"port {port} is in use; choose another: make demo PORT={port + 1}") from exc
+            other = port + 1 if port < 65535 else port - 1
+            raise DemoFailed(f"port {port} can't be used; choose another: make demo PORT={other}") from exc
 
 
 def _start_archives(demo: Demo, processes: Processes) -> dict[str, tuple[subprocess.Popen[str], int]]:
@@ -129,9 +137,9 @@ def _start_archives(demo: Demo, processes: Processes) -> dict[str, tuple[subproc
     accounts = [":".join(account) for account in (exchange_files.GATEWAY_ACCOUNT, exchange_files.EHR_ACCOUNT)]
     users = [word for account in accounts for word in ("--user", account)]
     for site in SITES:
-        folder = demo.folder / "archives" / site.id
-        count += dicom_files.write(site, samples.HOLDINGS[site.id], folder)
-        arguments = [str(folder), *users, "--delay-ms", str(site.delay_ms)]
+        files = demo.folder / "archives" / site.id
+        count += dicom_files.write(site, samples.HOLDINGS[site.id], files)
+        arguments = [str(files), *users, "--delay-ms", str(site.delay_ms)]
         started[site.id] = processes.start("deploy.demo.archive", *arguments, log=demo.log, speaks=True)
     archives = {id_: (process, told_port(process, NAMES[id_])) for id_, process in started.items()}
     demo.screen.done(f"{len(SITES)} sample facilities", f"{count} real DICOM files, over QIDO-RS and WADO-RS")

@@ -26,7 +26,8 @@ def open_database(url: str, *, threads: int = 16) -> Engine:
     """An engine for `url`, one connection a thread at most. Connects to nothing yet.
 
     SQLite commits are durable (`synchronous=FULL`), readers never wait (WAL), writers wait for one another. PostgreSQL
-    ends a statement that takes longer than five seconds: a table that is locked must not hang the gateway.
+    ends a statement that takes longer than five seconds: a table that is locked must not hang the gateway. Raises
+    ConfigurationError.
     """
     try:
         parsed = make_url(url)
@@ -35,7 +36,7 @@ def open_database(url: str, *, threads: int = 16) -> Engine:
     backend = parsed.get_backend_name()
     if backend == "sqlite":
         if parsed.database and parsed.database != ":memory:":
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_private(Path(parsed.database))
         engine = create_engine(
             parsed.set(drivername="sqlite+pysqlite"),
             pool_size=threads + 4,
@@ -63,6 +64,18 @@ def open_database(url: str, *, threads: int = 16) -> Engine:
         event.listen(engine, "connect", _set_up_postgresql)
         return engine
     raise ConfigurationError([f"GATEWAY_DATABASE_URL: {backend} is not supported; use sqlite or postgresql"])
+
+
+def _make_private(file: Path) -> None:
+    """The database file exists; one that is new is its owner's alone, and so are the files SQLite puts beside it."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not file.exists():
+            file.touch(mode=0o600)
+    except OSError as exc:
+        raise ConfigurationError(
+            ["the folder of the database (GATEWAY_DATA_DIR, GATEWAY_DATABASE_URL) can't be made or written to"]
+        ) from exc
 
 
 def _set_up_postgresql(connection: Any, _record: object) -> None:

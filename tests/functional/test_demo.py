@@ -141,6 +141,53 @@ def test_a_port_that_is_taken_is_said_and_another_is_offered(serving: Serving, t
     assert "Traceback" not in done.stderr
 
 
+def test_a_folder_is_one_demos_at_a_time(serving: Serving) -> None:
+    """A second demo would put another gateway's address into the first one's `token`, and other ports into its data."""
+    token = (serving.folder / "token").read_text()
+    done = _once(free_port(), serving.folder)
+
+    assert done.returncode == 1
+    assert "another demo runs in" in done.stderr
+    assert "DATA_DIR=" in done.stderr
+    assert (serving.folder / "token").read_text() == token
+
+
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    """Somebody's own gateway may live there."""
+    (tmp_path / "facilities.toml").write_text("mine")
+    done = _once(free_port(), tmp_path)
+
+    assert done.returncode == 1
+    assert "holds something else" in done.stderr
+    assert {entry.name: entry.read_text() for entry in tmp_path.iterdir()} == {"facilities.toml": "mine"}
+
+
+@pytest.mark.parametrize("port", ["99999", "abc", "0", "-1"])
+def test_a_port_that_is_none_is_refused_in_words(port: str, tmp_path: Path) -> None:
+    """No traceback, nothing begun."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.demo.run"],
+        cwd=ROOT,
+        env=_env(1, tmp_path / "data", ONCE="1", PORT=port),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "PORT must be a number from 1 to 65535" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_the_demo_writes_is_its_owners_alone(serving: Serving) -> None:
+    """The database, the patients, the keys, the log."""
+    open_to_others = [path for path in serving.folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+
+    assert open_to_others == []
+
+
 def test_the_check_of_the_answer_notices_whatever_is_wrong(serving: Serving) -> None:
     """A missing study, source, series or address, a facility that is named as missing, a leak: each is a problem."""
     bundle = serving.ask()

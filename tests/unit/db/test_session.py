@@ -133,3 +133,22 @@ def test_many_connections_may_open_a_new_file_at_once(tmp_path: Path) -> None:
         thread.join()
 
     assert failed == []
+
+
+def test_a_new_database_file_is_its_owners_alone(engine: Engine, tmp_path: Path) -> None:
+    """It holds sealed values, and who was seen where; so do the files beside it."""
+    with reading(engine) as connection:
+        connection.execute(select(moment.c.at))
+    files = list((tmp_path / "deep" / "er").iterdir())
+
+    assert len(files) > 1
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * len(files)
+
+
+def test_a_folder_that_cannot_be_made_is_a_matter_of_settings(tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError) as refused:
+        open_database(f"sqlite:///{tmp_path / 'file' / 'gateway.db'}")
+
+    assert "GATEWAY_DATA_DIR" in str(refused.value)
