@@ -116,7 +116,7 @@ def build_house(settings: Settings) -> House:
         ),
         keys=keys,
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
-        tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url),
+        tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url, break_glass=settings.break_glass),
         pings={
             "database": lambda: _ping_database(engine),
             "cache": cache.ping,

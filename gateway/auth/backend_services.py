@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.audit.record import AuditKind, AuditLog, AuditRecord, Outcome, Who
 from gateway.auth import purpose_of_use, smart_scopes
 from gateway.auth.b2b import Statement, parse_statement
 from gateway.auth.client_assertion import AssertionRefused, AssertionVerifier, VerifiedAssertion
 from gateway.auth.clients import Client
-from gateway.auth.tokens import AccessToken, issue_access_token
+from gateway.auth.tokens import LIFETIME, AccessToken, issue_access_token
 from gateway.db.crypto import KeyRing
 from gateway.errors import AccessRefused, AuditUnavailable, DependencyUnavailable, GatewayError, ScopeMissing
 from gateway.log import Event, event
@@ -50,12 +50,14 @@ class BackendServices:
         audit: AuditLog,
         *,
         issuer: str,
+        break_glass: timedelta = LIFETIME,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._verifier = verifier
         self._keys = keys
         self._audit = audit
         self._issuer = issuer
+        self._break_glass = break_glass
         self._strangers = _Allowance(STRANGERS_A_MINUTE, monotonic)
 
     def issue(self, asked: TokenRequest, now: datetime) -> AccessToken:
@@ -97,6 +99,7 @@ class BackendServices:
             purposes=purposes,
             subject=statement.subject,
             patient=statement.break_glass.patient if statement.break_glass else None,
+            at_most=self._break_glass if statement.break_glass else LIFETIME,
             now=now,
         )
 

@@ -42,13 +42,14 @@ def issue_access_token(
     now: datetime,
     subject: Subject = Subject(),  # noqa: B008  # frozen
     patient: PatientID | None = None,
+    at_most: timedelta = LIFETIME,
 ) -> AccessToken:
-    """A token of five minutes for `client`, its audience the gateway itself.
+    """A token of five minutes, or `at_most` where that is less, for `client`, its audience the gateway itself.
 
     Claims: RFC 9068 §2.2, IHE IUA `ihe_iua`, FAST Security `hl7-b2b` (contract §5), `patient` where it is bound to one.
     """
     issued = int(now.timestamp())
-    expires = issued + int(LIFETIME.total_seconds())
+    expires = issued + int(min(LIFETIME, at_most).total_seconds())
     token_id = secrets.token_urlsafe(16)
     claims: dict[str, Any] = {
         "iss": issuer,

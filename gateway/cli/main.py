@@ -8,7 +8,7 @@ import click
 
 from gateway.errors import ConfigurationError, GatewayError, LoadRefused
 
-GROUPS = ("adt", "audit", "clients", "consents", "db", "explain", "facilities", "patients", "serve")
+GROUPS = ("adt", "audit", "break-glass", "clients", "consents", "db", "explain", "facilities", "patients", "serve")
 """Each is a module of `gateway/cli/` whose `command` is the click command of that name."""
 
 
@@ -23,7 +23,7 @@ class Commands(click.Group):
         """The command of that name, if there is one."""
         if cmd_name not in GROUPS:
             return None
-        command: click.Command = importlib.import_module(f"gateway.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"gateway.cli.{cmd_name.replace('-', '_')}").command
         return command
 
 

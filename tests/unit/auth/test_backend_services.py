@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from tests.factories_auth import (
     BASE_URL,
     FakeAuditLog,
     a_client,
+    a_verifier,
     an_assertion,
     an_authenticator,
     backend_services,
@@ -170,6 +171,18 @@ def test_t048_a_complete_break_glass_is_bound_to_its_patient(keys: KeyRing, audi
     assert "unconscious" not in json.dumps(_claims(token.value))
     assert audit.records[0].patient == "p-1"
     assert ("break_glass_reason", "unconscious") in audit.records[0].details
+
+
+@pytest.mark.parametrize(("minutes", "lives"), [(1, 60), (30, 300)])
+def test_t049_a_declaration_ends_with_its_token(keys: KeyRing, audit: FakeAuditLog, minutes: int, lives: int) -> None:
+    """After the minutes of the setting, and after five at most; another purpose's token lives five all the same."""
+    verifier = a_verifier(a_client(purposes=("TREAT", "BTG")))
+    services = BackendServices(verifier, keys, audit, issuer=BASE_URL, break_glass=timedelta(minutes=minutes))
+    b2b = {"purpose_of_use": ["BTG"], **NAMED}
+    broken = services.issue(_asked(an_assertion(extensions={"hl7-b2b": b2b, "break_glass": DECLARED})), _now())
+    usual = services.issue(_asked(an_assertion(b2b={"purpose_of_use": ["TREAT"]})), _now())
+    lifetimes = [_claims(token.value)["exp"] - _claims(token.value)["iat"] for token in (broken, usual)]
+    assert lifetimes == [lives, 300]
 
 
 def test_a_statement_that_cannot_be_read_is_refused(services: BackendServices) -> None:
