@@ -138,7 +138,7 @@ class AuditUnavailable(DependencyUnavailable):
 
 
 class AllFacilitiesFailed(GatewayError):
-    """Every facility that was asked failed. `gaps` are (facility id, facility name, issue code) of each."""
+    """Every facility that was asked failed. `gaps` are (facility id, facility name, reason) of each."""
 
     code = "all-facilities-failed"
 

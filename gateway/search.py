@@ -32,7 +32,7 @@ from gateway.model import (
 from gateway.purposes import BREAK_GLASS
 from gateway.rooms import Rooms
 
-GapKind = Literal["timeout", "transient", "incomplete"]
+GapReason = Literal["timeout", "transient", "incomplete", "suspended", "unreadable"]
 Select = Callable[[Sequence[Study]], Sequence[Study]]
 """Of all studies that match and may be seen: the ones this answer hands out, in order (the page)."""
 
@@ -45,7 +45,7 @@ class Gap:
     """A facility whose part of the answer is missing, wholly or partly. Only those the caller may see are named."""
 
     facility: Facility
-    kind: GapKind
+    reason: GapReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def search_imaging_studies(
     alerts = alert_records(request, patient, replies, seen.shared, now, unevaluable)
     rooms.audit.record([record, *notices, *alerts])
     if failed:
-        raise AllFacilitiesFailed([(gap.facility.id, gap.facility.name, gap.kind) for gap in gaps])
+        raise AllFacilitiesFailed([(gap.facility.id, gap.facility.name, gap.reason) for gap in gaps])
     return SearchAnswer(
         patient=patient,
         studies=page,
@@ -262,19 +262,24 @@ def permitted_records(holders: Holders, decided: Decisions) -> tuple[SourceRecor
     return tuple({record.record_id: record for record in permitted}.values())
 
 
-_GAP_OF: Mapping[str, GapKind] = {"timed_out": "timeout", "unreachable": "transient", "refused": "transient"}
+_REASON_OF: Mapping[str, GapReason] = {
+    "timed_out": "timeout",
+    "unreachable": "transient",
+    "refused": "transient",
+    "unreadable": "unreadable",
+}
 
 
 def gaps_in(holders: Holders, replies: Sequence[FacilityReply], decided: Decisions) -> tuple[Gap, ...]:
     """The facilities whose part is missing, of those that may be seen now; a suspended one is missing too."""
-    kinds: dict[FacilityID, GapKind] = {
-        id_: "incomplete" for id_, holder in holders.items() if holder.facility.suspended
+    reasons: dict[FacilityID, GapReason] = {
+        id_: "suspended" for id_, holder in holders.items() if holder.facility.suspended
     }
     for reply in replies:
         if reply.failed or reply.incomplete:
-            kinds[reply.facility.id] = _GAP_OF.get(reply.status, "incomplete")
+            reasons[reply.facility.id] = _REASON_OF.get(reply.status, "incomplete")
     return tuple(
-        Gap(facility=holder.facility, kind=kinds[id_])
+        Gap(facility=holder.facility, reason=reasons[id_])
         for id_, holder in holders.items()
-        if id_ in kinds and decided[id_].permitted
+        if id_ in reasons and decided[id_].permitted
     )

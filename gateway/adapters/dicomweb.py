@@ -120,7 +120,7 @@ class _Asked:
         self._facility = facility
         self._record = record
         self._local_id = LocalPatientID(record.identifier.value)
-        self._patient_id = record.identifier.value.rstrip(" ")
+        self._patient_id = record.identifier.value.strip(" ")
         self._series_manners = series
         self._base = facility.query_url or ""
         parameters = patient_parameters(record.identifier.value)
@@ -150,6 +150,9 @@ class _Asked:
         rows = self.studies_listing.rows
         issuers = issuers_of(self._facility, [issuer_of(row) for row in rows])
         for row in rows:
+            if not row:
+                self.counts.unreadable += 1
+                continue
             self._listed.add(token(row, STUDY_UID) or "")
             verdict = check_row(row, self._record, issuers)
             self.counts.count(verdict)

@@ -82,7 +82,9 @@ class Refused(Exception):
 
 
 def read_rows(result: HTTPResult) -> list[Row]:
-    """The rows of an answer. 204, `[]`, `null` and nothing at all are no rows. Raises Refused."""
+    """The rows of an answer. 204, `[]`, `null` and nothing at all are no rows; what is no object among rows is an empty
+    row, for the reader to count. Raises Refused.
+    """
     if result.failure is not None:
         raise Refused("unreadable" if result.failure == "too_large" else result.failure)
     if result.status == 204:
@@ -98,8 +100,9 @@ def read_rows(result: HTTPResult) -> list[Row]:
         rows = orjson.loads(body)  # refuses NaN, invalid UTF-8, lone surrogates and deep nesting by itself
         if rows is None:
             return []
-        if type(rows) is not list or not set(map(type, rows)) <= {dict}:
+        if type(rows) is not list or (rows and dict not in set(map(type, rows))):
             raise Refused("unreadable")
+        rows = [row if type(row) is dict else {} for row in rows]
         if body.count(b'"00100020"') > len(rows) or body.count(b'"0020000D"') > len(rows):
             # Identifiers stand there more often than there are rows: inside sequences, or twice in a row.
             json.loads(body, object_pairs_hook=_refuse_duplicates)

@@ -55,7 +55,7 @@ def check_row(row: Row, record: SourceRecord, issuers: frozenset[str]) -> Verdic
     """What may be done with a row that came back when `record` was asked for."""
     # Nearly every row says the very PatientID and birth date of the record; then its name has nothing to decide.
     if (
-        patient_id_of(row) == record.identifier.value.rstrip(" ")
+        patient_id_of(row) == record.identifier.value.strip(" ")
         and issuer_of(row) is None
         and token(row, "00100030") == _written_as_da(record.demographics.birth_date)
     ):
@@ -70,7 +70,7 @@ def _written_as_da(birth_date: str | None) -> str | None:
 
 def judge_row(row: RowPatient, record: SourceRecord, issuers: frozenset[str]) -> Verdict:
     """What may be done with a row that came back when `record` was asked for."""
-    if row.patient_id is None or row.patient_id != record.identifier.value.rstrip(" "):
+    if row.patient_id is None or row.patient_id != record.identifier.value.strip(" "):
         return "another_patient"
     if row.issuer is not None and row.issuer not in issuers:
         return "another_patient"

@@ -101,7 +101,7 @@ class ImagingFace:
 
 def _outcomes(answer: SearchAnswer) -> list[dict[str, Any]]:
     """What is amiss with the answer, an OperationOutcome each."""
-    told = [gap_outcome(gap.facility.id, gap.facility.name, gap.kind) for gap in answer.gaps]
+    told = [gap_outcome(gap.facility.id, gap.facility.name, gap.reason) for gap in answer.gaps]
     if answer.ambiguous:
         told.append(outcome("warning", "multiple-matches", _AMBIGUOUS))
     return told

@@ -34,16 +34,19 @@ from gateway.errors import (
 )
 
 Severity = Literal["fatal", "error", "warning", "information"]
-GapCode = Literal["timeout", "transient", "incomplete"]
+GapReason = Literal["timeout", "transient", "incomplete", "suspended", "unreadable"]
 
 _MOST_DIAGNOSTICS = 300
 _MOST_PROBLEMS = 6
 """With so many issues, each cut, the OperationOutcome of a refusal stays within 2 KB."""
-_GAPS: Mapping[str, str] = {
-    "timeout": "did not answer in time",
-    "transient": "could not answer",
-    "incomplete": "answered in part: some of its studies or their details are missing",
+_GAPS: Mapping[str, tuple[str, str]] = {
+    "timeout": ("timeout", "did not answer in time"),
+    "transient": ("transient", "could not answer"),
+    "incomplete": ("incomplete", "answered in part: some of its studies or their details are missing"),
+    "suspended": ("incomplete", "was not asked: it is out of service at the exchange, and its studies are missing"),
+    "unreadable": ("incomplete", "gave an answer that can't be read: its studies are missing"),
 }
+"""The issue code (contract §6 knows three) and the words of each reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,22 +114,23 @@ def outcome(severity: Severity, code: str, diagnostics: str) -> dict[str, Any]:
     return _outcome(_issue(severity, code, diagnostics))
 
 
-def gap_outcome(facility_id: str, facility_name: str, code: GapCode) -> dict[str, Any]:
+def gap_outcome(facility_id: str, facility_name: str, reason: GapReason) -> dict[str, Any]:
     """The warning that names a facility whose part of the answer is missing (contract §6)."""
-    return outcome("warning", code, _gap(facility_id, facility_name, code))
+    return _outcome(_gap("warning", facility_id, facility_name, reason))
 
 
 def _row(error: type[BaseException]) -> _Row | None:
     return next((_ROWS[cls] for cls in error.__mro__ if cls in _ROWS), None)
 
 
-def _gap(facility_id: str, facility_name: str, code: str) -> str:
-    return f"{facility_id} ({facility_name}) {_GAPS[code]}"
+def _gap(severity: Severity, facility_id: str, facility_name: str, reason: str) -> dict[str, Any]:
+    code, words = _GAPS[reason]
+    return _issue(severity, code, f"{facility_id} ({facility_name}) {words}")
 
 
 def _issues(exc: GatewayError, row: _Row) -> list[dict[str, Any]]:
     if isinstance(exc, AllFacilitiesFailed) and exc.gaps:
-        return [_issue("error", code, _gap(facility, name, code)) for facility, name, code in exc.gaps]
+        return [_gap("error", facility, name, reason) for facility, name, reason in exc.gaps]
     if isinstance(exc, LoadRefused) and exc.problems:
         return [_issue("error", row.issue, problem) for problem in exc.problems[:_MOST_PROBLEMS]]
     expired = isinstance(exc, NotAuthenticated) and exc.expired

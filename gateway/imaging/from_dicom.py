@@ -53,14 +53,14 @@ def patient_of(row: Row) -> RowPatient:
 
 
 def patient_id_of(row: Row) -> str | None:
-    """(0010,0020). Trailing spaces and NULs are padding (PS3.5 §6.2); all else counts, and two values are none."""
+    """(0010,0020). Leading and trailing spaces and NULs are padding (PS3.5 §6.2, LO); two values are none."""
     found = values(row, "00100020")
     if len(found) != 1:
         return None
     value = found[0]
     if type(value) is not str:
         return str(value) if type(value) is int else None
-    return value.rstrip(" \0") or None
+    return value.strip(" \0") or None
 
 
 def issuer_of(row: Row) -> str | None:

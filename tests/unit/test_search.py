@@ -111,7 +111,7 @@ def test_a_facility_that_fails_is_named_and_the_rest_is_returned() -> None:
 
     answer = search(fake)
 
-    assert [(gap.facility.id, gap.kind) for gap in answer.gaps] == [("east", "incomplete"), ("south", "timeout")]
+    assert [(gap.facility.id, gap.reason) for gap in answer.gaps] == [("east", "incomplete"), ("south", "timeout")]
     assert set(held(answer.studies)) == {"2.25.10", "2.25.99"}
 
 
@@ -125,7 +125,7 @@ def test_a_suspended_facility_is_not_asked_and_is_said_to_be_missing() -> None:
     answer = search(fake)
 
     assert fake.facilities.asked_ids == ["north"]
-    assert [(gap.facility.id, gap.kind) for gap in answer.gaps] == [("west", "incomplete")]
+    assert [(gap.facility.id, gap.reason) for gap in answer.gaps] == [("west", "suspended")]
 
 
 def test_t137_when_everyone_asked_fails_the_query_fails_and_says_who() -> None:

@@ -52,6 +52,14 @@ def test_nothing_found_is_said_in_many_ways(result: HTTPResult) -> None:
     assert read_rows(result) == []
 
 
+@pytest.mark.parametrize("junk", [None, 5, "a", []])
+def test_what_is_no_object_among_rows_costs_only_itself(junk: object) -> None:
+    """It stays in its place as a row that says nothing, so that pages are still counted right."""
+    good = a_study_row("N-1", "2.25.1")
+
+    assert read_rows(HTTPResult(status=200, body=json.dumps([good, junk]).encode())) == [good, {}]
+
+
 @pytest.mark.parametrize(
     "body",
     [

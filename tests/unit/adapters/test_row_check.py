@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.adapters.row_check import can_be_sent, issuers_of, judge_row
+from gateway.adapters.qido import patient_parameters
+from gateway.adapters.row_check import can_be_sent, check_row, issuers_of, judge_row
 from gateway.imaging.from_dicom import RowPatient
 from tests.factories_adapters import SYSTEM, a_facility, a_record
 
@@ -32,15 +33,24 @@ def test_an_odd_identifier_that_names_one_patient_is_sent(patient_id: str) -> No
     assert can_be_sent(patient_id)
 
 
-@pytest.mark.parametrize("patient_id", ["n-1", "N-10", "N-", " N-1", "", None])
+@pytest.mark.parametrize("patient_id", ["n-1", "N-10", "N-", "N -1", "", None])
 def test_t107_only_exactly_the_patient_asked_for_is_believed(patient_id: str | None) -> None:
-    """Another case, a prefix, leading blanks, an empty or no PatientID are another patient."""
+    """Another case, a prefix, a blank within, an empty or no PatientID are another patient."""
     assert judge_row(a_row_patient(patient_id), a_record(), issuers_of(a_facility(), [])) == "another_patient"
 
 
-def test_trailing_blanks_of_a_record_are_padding() -> None:
-    """DICOM PS3.5 §6.2: trailing spaces of LO are not significant."""
-    assert judge_row(a_row_patient("N-1"), a_record("N-1 "), issuers_of(a_facility(), [])) == "accepted"
+@pytest.mark.parametrize("recorded", ["N-1", " N-1", "N-1 ", "  N-1  "])
+@pytest.mark.parametrize("told", ["N-1", " N-1", "N-1 "])
+def test_blanks_around_an_identifier_are_padding(recorded: str, told: str) -> None:
+    """DICOM PS3.5 §6.2: neither leading nor trailing spaces of LO are significant, in the record and in the row."""
+    row = {"00100020": {"vr": "LO", "Value": [told]}}
+
+    assert check_row(row, a_record(recorded), issuers_of(a_facility(), [])) == "accepted"
+
+
+def test_padding_changes_nothing_of_what_is_sent() -> None:
+    """A leading blank that the record has is asked for: an archive may compare text as it stands."""
+    assert patient_parameters(" N-1")[0].text == "PatientID=%20N-1"
 
 
 @pytest.mark.parametrize("issuer", ["NORTH", SYSTEM, SYSTEM.removeprefix("urn:oid:"), None])

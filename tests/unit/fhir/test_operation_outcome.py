@@ -128,6 +128,16 @@ def test_t136a_a_gap_is_a_warning_that_names_the_facility(code: str) -> None:
     OperationOutcome.model_validate(gap)
 
 
+@pytest.mark.parametrize(("reason", "words"), [("suspended", "was not asked"), ("unreadable", "can't be read")])
+def test_what_is_wholly_missing_is_not_called_a_part(reason: str, words: str) -> None:
+    """A facility out of service was not asked, a login page is no answer in part; the code stays `incomplete`."""
+    issue = gap_outcome("north", "North Hospital", reason)["issue"][0]  # type: ignore[arg-type]
+
+    assert issue["code"] == "incomplete"
+    assert words in issue["diagnostics"]
+    assert "in part" not in issue["diagnostics"]
+
+
 def test_an_outcome_has_no_empty_text() -> None:
     """FHIR JSON knows no empty strings."""
     assert outcome("information", "informational", "")["issue"] == [
