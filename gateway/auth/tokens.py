@@ -30,6 +30,8 @@ class AccessToken:
     purposes: tuple[str, ...]
     subject: Subject
     expires_at: datetime
+    lifetime: timedelta
+    """How long it lives, from when it is issued (RFC 6749 §5.1, `expires_in`)."""
 
 
 def issue_access_token(
@@ -49,7 +51,8 @@ def issue_access_token(
     Claims: RFC 9068 §2.2, IHE IUA `ihe_iua`, FAST Security `hl7-b2b` (contract §5), `patient` where it is bound to one.
     """
     issued = int(now.timestamp())
-    expires = issued + int(min(LIFETIME, at_most).total_seconds())
+    lifetime = min(LIFETIME, at_most)
+    expires = issued + int(lifetime.total_seconds())
     token_id = secrets.token_urlsafe(16)
     claims: dict[str, Any] = {
         "iss": issuer,
@@ -74,6 +77,7 @@ def issue_access_token(
         purposes=purposes,
         subject=subject,
         expires_at=datetime.fromtimestamp(expires, UTC),
+        lifetime=lifetime,
     )
 
 

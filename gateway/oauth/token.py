@@ -24,7 +24,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from gateway.auth.backend_services import BackendServices, TokenRequest
 from gateway.auth.challenge import REALM
 from gateway.auth.client_assertion import ASSERTION_TYPE
-from gateway.auth.tokens import LIFETIME, AccessToken
+from gateway.auth.tokens import AccessToken
 from gateway.errors import (
     AccessRefused,
     DependencyUnavailable,
@@ -140,7 +140,7 @@ def _answer(token: AccessToken) -> Response:
         {
             "access_token": token.value,
             "token_type": "Bearer",
-            "expires_in": int(LIFETIME.total_seconds()),
+            "expires_in": int(token.lifetime.total_seconds()),
             "scope": " ".join(token.scopes),
         },
         {},
