@@ -26,7 +26,9 @@ ENDED = frozenset((*STATUSES, *STATUSES_R5)) - {"active"}
 _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 _ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-_OPTED_OUT = frozenset(("OPTOUT", "OPTOUTE"))
+_OPTED_OUT = frozenset(((_ACT_CODE, "OPTOUT"), (_ACT_CODE, "OPTOUTE")))
+_POLICY_RULES = _OPTED_OUT | {(_ACT_CODE, "OPTIN")}
+"""A rule that isn't understood might say the opposite of what is decided without it."""
 _POLICY_OF: Mapping[str, ImplicitPolicy] = {url: policy for policy, url in POLICY_URL.items()}
 _OPPOSITE: Mapping[ProvisionType, ProvisionType] = {"permit": "deny", "deny": "permit"}
 
@@ -112,8 +114,12 @@ def _read_r4(
     if "scope" in resource and (_SCOPE, "patient-privacy") not in codings_of(resource["scope"]):
         walk.refuse("Consent.scope", "expected patient-privacy")
     bases = _bases(resource, "policy", "uri", walk)
-    if any(system == _ACT_CODE and code in _OPTED_OUT for system, code in codings_of(resource.get("policyRule"))):
-        bases = (*bases, "deny")
+    if "policyRule" in resource:
+        rules = set(codings_of(resource["policyRule"]))
+        if not rules or not rules <= _POLICY_RULES:
+            walk.refuse("Consent.policyRule", "expected v3-ActCode OPTIN, OPTOUT or OPTOUTE")
+        if rules & _OPTED_OUT:
+            bases = (*bases, "deny")
     node = resource.get("provision")
     if node is None and "provision" not in resource and resource.get("status") != "active":
         return None, bases

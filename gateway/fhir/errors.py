@@ -4,7 +4,7 @@ import logging
 import uuid
 from collections.abc import Callable
 
-from flask import Response, g, request
+from flask import Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as NoSuchMethod
 
@@ -23,7 +23,7 @@ from gateway.errors import (
 )
 from gateway.fhir.negotiation import FHIR_JSON, JSON
 from gateway.fhir.operation_outcome import answer_for
-from gateway.fhir.routes import PREFIX
+from gateway.fhir.routes import EVERY_METHOD, PREFIX
 from gateway.fhir.wire import answer, the_request
 from gateway.rooms import Rooms
 
@@ -51,8 +51,21 @@ def answer_error(rooms: Rooms) -> Callable[[GatewayError], Response]:
 def answer_http_error(exc: HTTPException) -> Response:
     """What Flask itself refuses: unknown paths, methods, sizes, malformed requests."""
     if isinstance(exc, NoSuchMethod):
-        return _told(MethodNotAllowed(sorted(set(exc.valid_methods or ()) - {"HEAD", "OPTIONS"})))
+        allowed = [method for method in EVERY_METHOD if _is_done(method)]
+        return _told(MethodNotAllowed(allowed) if allowed else NotFound())
     return _told(_BY_STATUS.get(exc.code or 400, InvalidQuery)("the request can't be understood"))
+
+
+def _is_done(method: str) -> bool:
+    """Whether `method` leads to more than a refusal at this path."""
+    if method != "POST" and request.path.endswith("/_search"):
+        return False  # as a path it could also be the id of a read
+    adapter = current_app.create_url_adapter(request)
+    try:
+        endpoint = str(adapter.match(method=method)[0]) if adapter else ""
+    except HTTPException:
+        return False
+    return not endpoint.rpartition(".")[2].startswith(("anything_else", "whole_system", "refuse_"))
 
 
 def answer_unexpected(exc: Exception) -> Response:
@@ -68,7 +81,8 @@ def _told(exc: BaseException, reference: str = "") -> Response:
         response = answer(told.outcome, FHIR_JSON, status=told.status)
     else:
         code = exc.code if isinstance(exc, GatewayError) else "error"
-        response = answer({"error": code, "reference": reference or None}, JSON, status=told.status)
+        body = {"error": code, "reference": reference} if reference else {"error": code}
+        response = answer(body, JSON, status=told.status)
     response.headers.extend(told.headers)
     return response
 

@@ -142,7 +142,8 @@ def _headers(exc: GatewayError, row: _Row) -> dict[str, str]:
     if challenge is not None:
         return {"WWW-Authenticate": challenge}
     if isinstance(exc, MethodNotAllowed):
-        return {"Allow": ", ".join(exc.allowed)}
+        head = ["HEAD"] if "GET" in exc.allowed and "HEAD" not in exc.allowed else []  # RFC 9110 §10.2.1
+        return {"Allow": ", ".join(sorted([*exc.allowed, *head]))}
     return {"Retry-After": str(row.retry_after)} if row.retry_after else {}
 
 

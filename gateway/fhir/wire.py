@@ -20,7 +20,8 @@ def search_pairs() -> Pairs:
     Raises InvalidQuery, UnsupportedMediaType, PayloadTooLarge.
     """
     pairs = read_pairs(request.query_string)
-    if request.method == "POST":
+    # A POST without a body asks by its URL alone.
+    if request.method == "POST" and (request.content_type or _form()):
         require_form(request.content_type)
         pairs += read_pairs(_form())
     return pairs

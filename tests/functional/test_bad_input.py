@@ -296,3 +296,29 @@ def test_after_all_that_the_gateway_answers_as_before(exchange: SmallExchange) -
     assert canary.found_in(log, "log") == []
     assert "alert(1)" not in log
     assert [json.loads(line)["event"] for line in log.splitlines() if '"unexpected-error"' in line] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("OPTIONS", "/ImagingStudy", "GET, HEAD"),
+        ("TRACE", "/ImagingStudy/x", "GET, HEAD"),
+        ("FOO", "/ImagingStudy", "GET, HEAD"),
+        ("DELETE", "/ImagingStudy", "GET, HEAD"),
+        ("OPTIONS", "/ImagingStudy/_search", "POST"),
+    ],
+)
+def test_a_method_that_is_not_done_is_told_those_that_are(
+    exchange: SmallExchange, method: str, path: str, allowed: str
+) -> None:
+    """RFC 9110 §15.5.6: `Allow` names what may be used here, and nothing that would be refused as well."""
+    answer = exchange.request(method, path)
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+
+
+def test_a_post_search_without_a_body_asks_by_its_url(exchange: SmallExchange) -> None:
+    """FHIR R4 search §3.1.1: parameters may stand in the URL; then there is no form, and no type of one."""
+    answer = exchange.request("POST", "/ImagingStudy/_search", params={"patient.identifier": identifier("a", "north")})
+
+    assert answer.status_code == 200

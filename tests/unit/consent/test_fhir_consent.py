@@ -165,7 +165,6 @@ def test_a_source_is_a_facility_by_any_of_its_names(reference: dict[str, Any]) -
         ({"policy": [{"uri": "https://profiles.ihe.net/ITI/PCF/Policy-deny"}, {"authority": "urn:x"}]}, ("deny",)),
         ({"policy": None, "policyRule": {"coding": [a_coding("OPTOUT", ACT_CODE)]}}, ("deny",)),
         ({"policy": None, "policyRule": {"coding": [a_coding("OPTIN", ACT_CODE)]}}, ()),
-        ({"policy": None, "policyRule": {"text": "as agreed"}}, ()),
     ],
 )
 def test_the_policy_it_builds_on_is_known_where_it_is_one_of_ihes(
@@ -197,6 +196,9 @@ def test_the_policy_it_builds_on_is_known_where_it_is_one_of_ihes(
         ({"decision": "permit"}, "Consent.decision"),
         ({"subject": {"reference": "Patient/p1"}}, "Consent.subject"),
         ({"policy": []}, "Consent.policy"),
+        ({"policyRule": {"text": "do what you want"}}, "Consent.policyRule"),
+        ({"policyRule": {"coding": [a_coding("EVERYTHING", "http://x")]}}, "Consent.policyRule"),
+        ({"policyRule": {"coding": [a_coding("OPTIN", "http://x")]}}, "Consent.policyRule"),
         ({"policy": {}}, "Consent.policy"),
         ({"provision": []}, "Consent.provision"),
         ({"contained": [{"resourceType": "Group", "modifierExtension": []}]}, "Consent.contained[0].modifierExtension"),
