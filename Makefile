@@ -8,7 +8,7 @@ LOCK_DATE := 2026-11-17T00:00:00Z
 BIN := .venv/bin
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --exclude-newer $(LOCK_DATE)
 
-.PHONY: help demo run setup setup-dev test test-fast check fix bench lock clean
+.PHONY: help demo run setup setup-dev test test-fast coverage check fix bench lock clean
 
 help: ## list what can be done
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ run: setup ## an empty gateway from the GATEWAY_* settings
 
 test: setup-dev ## everything, real services included
 	@deploy/dev/setup-tests.sh
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered tests
+	@$(BIN)/python -m pytest -q tests
+
+coverage: setup-dev ## branches that no fast test takes
+	@$(BIN)/python -m pytest -q -m "not integration and not slow" --cov --cov-report=term:skip-covered tests
 
 test-fast: setup-dev ## what needs no service
 	@$(BIN)/python -m pytest -q -m "not integration and not slow" tests

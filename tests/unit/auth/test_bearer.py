@@ -30,7 +30,12 @@ from tests.factories_auth import (
     an_authenticator,
 )
 
-NOW = datetime.fromtimestamp(int(time.time()), UTC)
+
+def the_moment() -> datetime:
+    """Now, in whole seconds. Not a constant: the suite runs for longer than a token is young."""
+    return datetime.fromtimestamp(int(time.time()), UTC)
+
+
 Authenticate = Callable[[str], Any]
 
 
@@ -38,7 +43,7 @@ Authenticate = Callable[[str], Any]
 def authenticate(keys: KeyRing) -> Authenticate:
     """Authenticates one token, now."""
     authenticator = an_authenticator(keys)
-    return lambda token: authenticator.authenticate([f"Bearer {token}"], NOW)
+    return lambda token: authenticator.authenticate([f"Bearer {token}"], the_moment())
 
 
 def _signed(keys: KeyRing, header: Mapping[str, Any], key: Any = None, **claims: Any) -> str:
@@ -104,13 +109,13 @@ def test_t001_no_header_is_told_from_a_token_that_does_not_hold(keys: KeyRing) -
     authenticator = an_authenticator(keys)
     for header, presented in (([], False), (["Basic YTpi"], False), (["Bearer x"], True), (["Bearer"], True)):
         with pytest.raises(NotAuthenticated) as refused:
-            authenticator.authenticate(header, NOW)
+            authenticator.authenticate(header, the_moment())
         assert refused.value.presented is presented
 
 
 def test_t002_expired_early_foreign_and_random_tokens_prove_nothing(keys: KeyRing, authenticate: Authenticate) -> None:
     """Times, issuer, audience and key each count."""
-    now = int(NOW.timestamp())
+    now = int(the_moment().timestamp())
     other = RSAKey.generate_key(2048, {"kid": keys.signing.kid})
     for token in (
         "a.b.c",
@@ -132,7 +137,7 @@ def test_t002_expired_early_foreign_and_random_tokens_prove_nothing(keys: KeyRin
 def test_an_expired_token_is_told_from_others(keys: KeyRing, authenticate: Authenticate) -> None:
     """So that a face can say `expired`."""
     with pytest.raises(NotAuthenticated) as refused:
-        authenticate(an_access_token(keys, exp=int(NOW.timestamp()) - 1))
+        authenticate(an_access_token(keys, exp=int(the_moment().timestamp()) - 1))
     assert refused.value.expired
     assert refused.value.presented
 
@@ -267,7 +272,7 @@ def test_t009_a_name_that_occurs_twice_refuses_the_token(keys: KeyRing, authenti
     claims = json.dumps(access_token_claims()).encode()
     assert authenticate(_sign_raw(keys, claims)).client_id == "ehr"
     for doubled in (
-        claims[:-1] + b', "exp": %d}' % int(NOW.timestamp() + 300),
+        claims[:-1] + b', "exp": %d}' % int(the_moment().timestamp() + 300),
         claims.replace(b'"organization_id"', b'"version": "1", "organization_id"'),
     ):
         with pytest.raises(NotAuthenticated):
@@ -286,8 +291,8 @@ def test_a_payload_that_is_no_object_of_claims_proves_nothing(
 def test_t011_two_tokens_prove_nothing_and_the_scheme_has_no_case(keys: KeyRing) -> None:
     """Two headers, two tokens in one, tabs and trailing words are refused; `bearer` works."""
     authenticator, token = an_authenticator(keys), an_access_token(keys)
-    assert authenticator.authenticate([f"bearer {token}"], NOW).client_id == "ehr"
-    assert authenticator.authenticate([f"BEARER  {token}"], NOW).client_id == "ehr"
+    assert authenticator.authenticate([f"bearer {token}"], the_moment()).client_id == "ehr"
+    assert authenticator.authenticate([f"BEARER  {token}"], the_moment()).client_id == "ehr"
     bad: Sequence[Sequence[str]] = (
         [f"Bearer {token}", f"Bearer {token}"],
         [f"Bearer {token}, Bearer {token}"],
@@ -300,7 +305,7 @@ def test_t011_two_tokens_prove_nothing_and_the_scheme_has_no_case(keys: KeyRing)
     )
     for header in bad:
         with pytest.raises(NotAuthenticated):
-            authenticator.authenticate(header, NOW)
+            authenticator.authenticate(header, the_moment())
 
 
 def test_a_token_that_is_too_long_is_not_looked_at(keys: KeyRing, authenticate: Authenticate) -> None:
@@ -346,15 +351,15 @@ def test_a_client_that_is_disabled_or_gone_is_refused_within_a_second_with_token
     store, clock = FakeClientStore(a_client()), FakeClock()
     authenticator = BearerAuthenticator(keys, ClientRegistry(store, clock), issuer=BASE_URL)
     token = [f"Bearer {an_access_token(keys)}"]
-    assert authenticator.authenticate(token, NOW).client_id == "ehr"
-    store.disable("ehr", NOW)
+    assert authenticator.authenticate(token, the_moment()).client_id == "ehr"
+    store.disable("ehr", the_moment())
     clock.now += 1.0
     with pytest.raises(NotAuthenticated):
-        authenticator.authenticate(token, NOW)
+        authenticator.authenticate(token, the_moment())
     store.clients.clear()
     clock.now += 1.0
     with pytest.raises(NotAuthenticated):
-        authenticator.authenticate(token, NOW)
+        authenticator.authenticate(token, the_moment())
 
 
 def test_a_registry_that_cannot_be_read_lets_nobody_in(keys: KeyRing) -> None:
@@ -366,4 +371,4 @@ def test_a_registry_that_cannot_be_read_lets_nobody_in(keys: KeyRing) -> None:
 
     authenticator = BearerAuthenticator(keys, ClientRegistry(Broken()), issuer=BASE_URL)
     with pytest.raises(DependencyUnavailable):
-        authenticator.authenticate([f"Bearer {an_access_token(keys)}"], NOW)
+        authenticator.authenticate([f"Bearer {an_access_token(keys)}"], the_moment())
