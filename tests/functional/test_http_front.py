@@ -25,6 +25,7 @@ OPEN = {
     "/.well-known/oauth-authorization-server",
     "/oauth/token",
     "/livez",
+    "/cds-services",
     "/readyz",
     "/metrics",
 }
