@@ -10,8 +10,9 @@ from dicomweb_client.api import DICOMwebClient
 from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.imagingstudy import ImagingStudy
 from flask import Flask, Response, request
-from gunicorn.app.base import BaseApplication
 from pydicom.dataset import Dataset
+
+from bench.bare_server import BareServer
 
 URLS = os.environ["BENCH_URLS"].split()
 app = Flask(__name__)
@@ -66,22 +67,5 @@ def search() -> Response:
     return Response(bundle.model_dump_json(), content_type="application/fhir+json")
 
 
-class Server(BaseApplication):  # type: ignore[misc]
-    def load_config(self) -> None:
-        for name, value in {
-            "bind": [os.environ["BENCH_LISTEN"]],
-            "worker_class": "gthread",
-            "workers": int(os.environ["BENCH_WORKERS"]),
-            "threads": int(os.environ["BENCH_THREADS"]),
-            "keepalive": 65,
-            "control_socket_disable": True,
-            "loglevel": "error",
-        }.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        return app
-
-
 if __name__ == "__main__":
-    Server().run()
+    BareServer(app).run()

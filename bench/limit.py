@@ -10,7 +10,8 @@ from io import BytesIO
 import orjson
 import pycurl
 from flask import Flask, Response, request
-from gunicorn.app.base import BaseApplication
+
+from bench.bare_server import BareServer
 
 URLS = os.environ["BENCH_URLS"].split()
 app = Flask(__name__)
@@ -53,22 +54,5 @@ def search() -> Response:
     return Response(orjson.dumps({"resourceType": "Bundle", "entry": entries}), content_type="application/fhir+json")
 
 
-class Server(BaseApplication):  # type: ignore[misc]
-    def load_config(self) -> None:
-        for name, value in {
-            "bind": [os.environ["BENCH_LISTEN"]],
-            "worker_class": "gthread",
-            "workers": int(os.environ["BENCH_WORKERS"]),
-            "threads": int(os.environ["BENCH_THREADS"]),
-            "keepalive": 65,
-            "control_socket_disable": True,
-            "loglevel": "error",
-        }.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        return app
-
-
 if __name__ == "__main__":
-    Server().run()
+    BareServer(app).run()

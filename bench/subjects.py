@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,7 @@ _PAUSE_S = 0.5
 _MOST_PAUSES = 60
 
 
-class Subject:
+class Subject(ABC):
     """One server under load: where it is, which paths to ask, with which token, and what it costs."""
 
     name = ""
@@ -37,8 +38,9 @@ class Subject:
         self.server = self.start(workers, threads)
         self.server.wait_until(lambda: accepts_connections(self.port))
 
+    @abstractmethod
     def start(self, workers: int, threads: int) -> Server:
-        raise NotImplementedError
+        """The server process, not yet waited for."""
 
     def paths(self) -> list[str]:
         """One search a patient."""

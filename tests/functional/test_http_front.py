@@ -64,7 +64,7 @@ def _path(rule: str) -> str:
 def test_t001_every_route_but_the_open_ones_asks_for_a_token(
     exchange: SmallExchange, routes: list[tuple[str, frozenset[str]]]
 ) -> None:
-    """401 with a challenge that names no error, before anything else is said; methods that no route has are 404 or 405."""
+    """401 with a challenge that names no error, before anything else is said; other methods are 404 or 405."""
     unguarded = []
     for path, methods in routes:
         if path in OPEN:
