@@ -37,7 +37,7 @@ ANSWERS: list[tuple[BaseException, int, str, dict[str, str]]] = [
     (PayloadTooLarge("why"), 413, "too-long", {}),
     (NotAcceptable("why"), 406, "not-supported", {}),
     (UnsupportedMediaType("why"), 415, "not-supported", {}),
-    (MethodNotAllowed(["GET", "POST"]), 405, "not-supported", {"Allow": "GET, POST"}),
+    (MethodNotAllowed(["GET", "POST"]), 405, "not-supported", {"Allow": "GET, HEAD, POST"}),
     (ExpiredCursor(), 410, "not-found", {}),
     (NotAuthenticated("why", presented=False), 401, "login", {"WWW-Authenticate": BEARER}),
     (NotAuthenticated("why"), 401, "login", {"WWW-Authenticate": f'{BEARER}, error="invalid_token"'}),
