@@ -35,6 +35,13 @@ class Coding:
     display: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SecurityLabel(Coding):
+    """A label of how sensitive something is, and the laws and policies that it was given by."""
+
+    basis: tuple[Coding, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacilityAuth:
     """How the gateway proves itself to a facility. Secrets are left out of `repr`."""

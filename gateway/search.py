@@ -86,14 +86,15 @@ def search_imaging_studies(
     targets = [holder for id_, holder in holders.items() if allowed[id_].permitted and not holder.facility.suspended]
     if deadline.passed():
         raise DeadlinePassed("no time was left to ask the facilities")
-    replies = rooms.facilities.ask(targets, FacilityQuestion(wants_series=query.wants_series), deadline)
+    question = FacilityQuestion(wants_series=query.wants_series or rooms.labels.look_at_series)
+    replies = rooms.facilities.ask(targets, question, deadline)
 
     now = rooms.clock()
     seen = rooms.sightings.observe(patient.id, [study for reply in replies for study in reply.studies], now)
     policy = rooms.consents.find(patient.id)  # once more: a revocation that came while the facilities were asked counts
     decided = decide_query(policy, requester, list(holders), now, floors)
     sources = decide_each_source(replies, policy, requester, decided, floors, rooms, now)
-    studies = released_studies(sources, seen, patient, rooms)
+    studies = released_studies(sources, seen, patient, floors, rooms)
     matching = [study for study in studies if matches(study, query, now)]
     gaps = gaps_in(holders, replies, decided)
     failed = bool(replies) and all(reply.failed for reply in replies)
@@ -222,7 +223,11 @@ def decide_each_source(
 
 
 def released_studies(
-    sources: Sequence[DecidedSource], seen: Observation, patient: PatientIdentity, rooms: Rooms
+    sources: Sequence[DecidedSource],
+    seen: Observation,
+    patient: PatientIdentity,
+    floors: Mapping[FacilityID, Labels],
+    rooms: Rooms,
 ) -> list[Study]:
     """Each study as its permitted sources tell it; a withheld source contributes nothing."""
     linked = {record.record_id: record.linked_at for record in patient.records}
@@ -243,6 +248,8 @@ def released_studies(
                 [(source, facts[_key_of(source)]) for source in group],
             ),
             labels[group[0].uid],
+            floors,
+            rooms,
         )
         for group in group_duplicates([one.study for one in permitted])
     ]
@@ -252,8 +259,10 @@ def _key_of(study: SourceStudy) -> tuple[int, FacilityID, StudyUID]:
     return study.record_id, study.facility, study.uid
 
 
-def _with_labels(study: Study, labels: Labels) -> Study:
-    return study if labels == NORMAL else study._replace(security=codings_of_labels(labels))
+def _with_labels(study: Study, labels: Labels, floors: Mapping[FacilityID, Labels], rooms: Rooms) -> Study:
+    if labels == NORMAL:
+        return study
+    return study._replace(security=codings_of_labels(labels, rooms.labels.bases(study.sources, floors)))
 
 
 def permitted_records(holders: Holders, decided: Decisions) -> tuple[SourceRecord, ...]:

@@ -7,17 +7,27 @@ service). A study that no rule is about is normal.
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gateway.consent.labels import NORMAL, SCALE, SENSITIVITIES, SUBSTANCE_USE, Labels, labels_with
+from gateway.consent.labels import (
+    ACT_CODE,
+    NORMAL,
+    PART_2_BASIS,
+    SCALE,
+    SENSITIVITIES,
+    SUBSTANCE_USE,
+    Labels,
+    labels_with,
+)
 from gateway.imaging.study import SourceStudy
-from gateway.model import Facility, FacilityID, StudyUID
+from gateway.model import Coding, Facility, FacilityID, StudyUID
 
 PART_2 = labels_with("R", (SUBSTANCE_USE,), part2=True)
 """What all data of a 42 CFR Part 2 programme is labelled with."""
+_PART_2_LAW = Coding(ACT_CODE, PART_2_BASIS)
 _CONDITIONS = ("facility", "modality", "body_part", "procedure_code", "words")
 _KEYS = frozenset((*_CONDITIONS, "name", "labels", "confidentiality", "basis"))
 
@@ -28,7 +38,8 @@ class LabelRule:
 
     name: str
     labels: Labels
-    basis: str
+    basis: Coding
+    """The law or policy it follows; words alone are its display."""
     facility: frozenset[str] = frozenset()
     modality: frozenset[str] = frozenset()
     body_part: frozenset[str] = frozenset()
@@ -63,6 +74,11 @@ class LabelRules:
 
     rules: tuple[LabelRule, ...] = ()
 
+    @property
+    def look_at_series(self) -> bool:
+        """Whether a rule is about what only a series query tells: without it, a study would pass for normal."""
+        return any(rule.body_part or rule.words for rule in self.rules)
+
     def floors(self, facilities: Sequence[Facility]) -> dict[FacilityID, Labels]:
         """The labels that all data of each facility has, of those that have any: nobody has to be asked to know."""
         floors: dict[FacilityID, Labels] = {}
@@ -88,6 +104,26 @@ class LabelRules:
             known = by_uid.get(study.uid)
             by_uid[study.uid] = labels if known is None else known | labels
         return [by_uid[study.uid] for study in studies]
+
+    def bases(
+        self, sources: Sequence[SourceStudy], floors: Mapping[FacilityID, Labels]
+    ) -> dict[str, tuple[Coding, ...]]:
+        """What each label rests on, by code, as far as it comes of one of these sources of a study.
+
+        Whoever sees only these learns nothing of others by it: a rule may be about one facility.
+        """
+        bases: dict[str, dict[Coding, None]] = {}
+        for source in sources:
+            for labels, basis in self._given(source, floors):
+                for code in (labels.confidentiality, *labels.sensitivities):
+                    bases.setdefault(code, {})[basis] = None
+        return {code: tuple(found) for code, found in bases.items()}
+
+    def _given(self, source: SourceStudy, floors: Mapping[FacilityID, Labels]) -> Iterator[tuple[Labels, Coding]]:
+        if floors.get(source.facility, NORMAL).part2:
+            yield PART_2, _PART_2_LAW
+        said = _text_of(source)
+        yield from ((rule.labels, rule.basis) for rule in self.rules if rule.holds(source, said))
 
 
 NO_RULES = LabelRules()
@@ -138,7 +174,7 @@ def _problems_of(rule: Any) -> list[str]:
 def _rule(rule: Mapping[str, Any]) -> LabelRule:
     return LabelRule(
         name=rule["name"],
-        basis=rule["basis"],
+        basis=_basis(rule["basis"]),
         labels=labels_with(rule.get("confidentiality"), rule.get("labels", ())),
         facility=frozenset(rule.get("facility", ())),
         modality=frozenset(one.upper() for one in rule.get("modality", ())),
@@ -146,6 +182,11 @@ def _rule(rule: Mapping[str, Any]) -> LabelRule:
         procedure_code=frozenset(rule.get("procedure_code", ())),
         words=_pattern(rule["words"]) if "words" in rule else None,
     )
+
+
+def _basis(text: str) -> Coding:
+    system, found, code = text.rpartition("|")
+    return Coding(system, code) if found and system and code else Coding("", "", text)
 
 
 def _pattern(words: Sequence[str]) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from gateway.model import Coding
+from gateway.model import Coding, SecurityLabel
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -51,6 +51,7 @@ SUBSTANCE_USE = "SUD"
 NO_REDISCLOSURE = ("NORDSCLCD", "NOREDISCLOSE")
 """What 42 CFR §2.32 asks of whoever receives a Part 2 programme's data: HL7's refrain policy, and its older name."""
 PART_2_BASIS = "42CFRPart2"
+NO_BASES: Mapping[str, tuple[Coding, ...]] = {}
 
 UNREADABLE = "?"
 """A sensitivity that can't be told: every deny of a sensitivity reaches it, no permit of one does."""
@@ -166,12 +167,16 @@ def may_reach(named: tuple[str, ...], least: Labels) -> bool:
     return any(code not in _RANK or _RANK[code] >= _RANK[least.confidentiality] for code in named)
 
 
-def codings_of_labels(labels: Labels) -> tuple[Coding, ...]:
-    """The labels as `meta.security` tells them to the receiver, who has to go on heeding them."""
+def codings_of_labels(labels: Labels, bases: Mapping[str, tuple[Coding, ...]] = NO_BASES) -> tuple[SecurityLabel, ...]:
+    """The labels as `meta.security` tells them to the receiver, who has to go on heeding them.
+
+    `bases` is, by code, what each rests on.
+    """
     codes = sorted(labels.sensitivities - {UNREADABLE})
     if labels.part2:
         codes += [PART_2_BASIS, *NO_REDISCLOSURE]
-    return (Coding(CONFIDENTIALITY, labels.confidentiality), *(Coding(ACT_CODE, code) for code in codes))
+    told = ((CONFIDENTIALITY, labels.confidentiality), *((ACT_CODE, code) for code in codes))
+    return tuple(SecurityLabel(system, code, basis=bases.get(code, ())) for system, code in told)
 
 
 def is_normal(labels: Labels) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.model import Coding
+from gateway.model import Coding, SecurityLabel
 
 NORMAL = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
@@ -17,6 +17,9 @@ SUBSETTED = {
     "display": "subsetted",
 }
 
+LABEL_BASIS = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-sec-label-basis"
+"""The law or policy that a label was given by (HL7 DS4P)."""
+
 
 def meta_of(
     last_updated: datetime, source: str, profile: str | None = None, security: Sequence[Coding] = ()
@@ -25,8 +28,19 @@ def meta_of(
     meta: dict[str, Any] = {"lastUpdated": to_instant(last_updated), "source": source}
     if profile:
         meta["profile"] = [profile]
-    meta["security"] = [{"system": one.system, "code": one.code} for one in security] or [NORMAL]
+    meta["security"] = [_label(one) for one in security] or [NORMAL]
     return meta
+
+
+def _label(label: Coding) -> dict[str, Any]:
+    basis = label.basis if isinstance(label, SecurityLabel) else ()
+    extensions = [{"url": LABEL_BASIS, "valueCoding": _coding(one)} for one in basis]
+    return {**({"extension": extensions} if extensions else {}), **_coding(label)}
+
+
+def _coding(coding: Coding) -> dict[str, Any]:
+    stated = {"system": coding.system, "code": coding.code, "display": coding.display}
+    return {name: value for name, value in stated.items() if value}
 
 
 def to_instant(time: datetime) -> str:

@@ -399,6 +399,29 @@ def test_labels_of_any_source_count_for_all_and_are_told_with_the_study() -> Non
     assert set(withheld) == told
 
 
+def test_what_a_label_rests_on_says_nothing_of_a_facility_that_is_withheld() -> None:
+    """South's clinic makes the study restricted for all; that south is why, nobody learns who may not see south."""
+    fake = a_house()
+    fake.labels = read_label_rules('[[rule]]\nname = "x"\nbasis = "clinic"\nfacility = ["south"]\nlabels = ["PSY"]')
+    fake.consents.on_file[PERSON] = (a_consent(),)
+    everything = {study.uid: study.security for study in search(fake).studies}
+    fake.consents.on_file[PERSON] = barring("south")
+    without_south = {study.uid: study.security for study in search(fake).studies}
+
+    assert {basis.display for label in everything["2.25.99"] for basis in label.basis} == {"clinic"}
+    assert all(label.basis == () for label in without_south["2.25.99"])
+
+
+@pytest.mark.parametrize(("condition", "asked"), [('words = ["hiv"]', True), ('modality = ["CT"]', False)])
+def test_t065_who_wants_no_series_is_shown_no_more(condition: str, asked: bool) -> None:
+    """A rule that looks at series has them asked for, also where the answer (`_summary`, `_elements`) holds none."""
+    fake = a_house()
+    fake.labels = read_label_rules(f'[[rule]]\nname = "x"\nbasis = "y"\n{condition}\nlabels = ["HIV"]')
+    search(fake, query=replace(QUERY, wants_series=False))
+
+    assert {question.wants_series for _, question in fake.facilities.asked} == {asked}
+
+
 def test_t044_a_consent_that_cannot_be_evaluated_is_an_alert_in_the_audit() -> None:
     """It denies, and somebody is told to look at it."""
     fake = a_house()

@@ -19,7 +19,7 @@ from gateway.consent.labels import (
     permit_reaches,
 )
 from gateway.imaging.study import Series, SourceStudy
-from gateway.model import Coding, Facility, LocalPatientID, StudyUID
+from gateway.model import Coding, Facility, LocalPatientID, SecurityLabel, StudyUID
 from tests.factories_consent import NORTH, SOUTH, a_coding
 
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -105,7 +105,10 @@ def test_what_a_part_2_programme_tells_goes_on_with_its_refrain() -> None:
     codes = [(one.system, one.code) for one in codings_of_labels(PART_2)]
     assert codes[0] == (CONFIDENTIALITY, "R")
     assert {"SUD", "42CFRPart2", "NORDSCLCD", "NOREDISCLOSE"} == {code for _, code in codes[1:]}
-    assert codings_of_labels(labelled("R", "HIV")) == (Coding(CONFIDENTIALITY, "R"), Coding(ACT_CODE, "HIV"))
+    assert codings_of_labels(labelled("R", "HIV")) == (
+        SecurityLabel(CONFIDENTIALITY, "R"),
+        SecurityLabel(ACT_CODE, "HIV"),
+    )
 
 
 def a_study(**changes: Any) -> SourceStudy:
@@ -169,6 +172,52 @@ def test_a_facility_may_be_sensitive_as_a_whole() -> None:
     assert LabelRules().floors([a_facility(part2=True), a_facility(id=SOUTH)]) == {NORTH: PART_2}
     assert a_table(facility=["north"], modality=["US"]).floors([a_facility()]) == {}
     assert LabelRules().label([a_study()], {NORTH: PART_2}) == [PART_2]
+
+
+def test_what_a_label_rests_on_is_told_of_the_sources_that_are_shown_alone() -> None:
+    """The basis of each label (DS4P), by code; the rule about south tells nobody that south has a copy."""
+    text = """
+        [[rule]]
+        name = "words"
+        words = ["psychiatr*"]
+        labels = ["PSY"]
+        basis = "http://terminology.hl7.org/CodeSystem/v3-ActCode|MHCODE"
+        [[rule]]
+        name = "a clinic"
+        facility = ["south"]
+        labels = ["PSY", "SEX"]
+        basis = "policy 12"
+        [[rule]]
+        name = "a department"
+        facility = ["north"]
+        confidentiality = "V"
+        basis = "policy 13"
+    """
+    table = read_label_rules(text)
+    shown, withheld = a_study(description="psychiatric"), a_study(facility=SOUTH)
+    law, policy, other = Coding(ACT_CODE, "MHCODE"), Coding("", "", "policy 12"), Coding("", "", "policy 13")
+    assert table.bases([shown], {}) == {"PSY": (law,), "R": (law,), "V": (other,)}
+    assert table.bases([shown, withheld], {}) == {
+        "PSY": (law, policy),
+        "SEX": (policy,),
+        "R": (law, policy),
+        "V": (other,),
+    }
+    assert LabelRules().bases([shown], {NORTH: PART_2}) == {
+        "SUD": (Coding(ACT_CODE, "42CFRPart2"),),
+        "R": (Coding(ACT_CODE, "42CFRPart2"),),
+    }
+    (labels, _) = table.label([shown, withheld], {})
+    told = codings_of_labels(labels, table.bases([shown], {}))
+    assert [(one.code, one.basis) for one in told] == [("V", (other,)), ("PSY", (law,)), ("SEX", ())]
+
+
+def test_a_table_knows_whether_it_looks_at_series() -> None:
+    """By body part or words: a search that needs no series for its answer has to ask for them all the same."""
+    assert a_table(body_part=["PELVIS"]).look_at_series
+    assert a_table(words=["hiv"]).look_at_series
+    assert not a_table(modality=["US"], facility=["north"]).look_at_series
+    assert not LabelRules().look_at_series
 
 
 def test_the_table_that_comes_with_the_gateway_can_be_read_and_labels_in_several_languages() -> None:

@@ -11,7 +11,7 @@ from fhir.resources.R4B.imagingstudy import ImagingStudy
 
 from gateway.fhir.imaging_study import to_imaging_study
 from gateway.imaging.study import Study
-from gateway.model import Coding, Identifier, PatientID
+from gateway.model import Coding, Identifier, PatientID, SecurityLabel
 from tests.factories_imaging import STUDY_ID, a_series, a_source, a_study, started_at
 
 BASE = "https://gateway.example/fhir/r4"
@@ -153,6 +153,27 @@ def test_meta_says_when_where_from_and_how_confidential() -> None:
     assert meta["profile"] == ["http://fhir.org/argonaut/smart-imaging/StructureDefinition/smart-imaging-study"]
     assert [label["code"] for label in meta["security"]] == ["N"]
     assert written(FULL)["meta"]["source"] == BASE
+
+
+def test_a_label_is_told_with_what_it_rests_on() -> None:
+    """The law by its code, a policy in words, as HL7 DS4P's extension of the label; a label without is bare."""
+    act_code = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+    basis = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-sec-label-basis"
+    law, policy = Coding(act_code, "42CFRPart2"), Coding("", "", "policy 12 of the exchange")
+    labels = (SecurityLabel(act_code, "SUD", basis=(law, policy)), SecurityLabel(act_code, "NORDSCLCD"))
+    security = written(BARE._replace(security=labels))["meta"]["security"]
+
+    assert security == [
+        {
+            "extension": [
+                {"url": basis, "valueCoding": {"system": act_code, "code": "42CFRPart2"}},
+                {"url": basis, "valueCoding": {"display": "policy 12 of the exchange"}},
+            ],
+            "system": act_code,
+            "code": "SUD",
+        },
+        {"system": act_code, "code": "NORDSCLCD"},
+    ]
 
 
 def test_the_id_tells_neither_study_nor_facility() -> None:
