@@ -14,10 +14,10 @@ from gateway.db.session import in_parts
 from gateway.model import PatientID
 from gateway.mpi.blocking import HOT_KEY_RECORDS, BlockingKey, tight_keys, wide_keys
 from gateway.mpi.decide import Member
-from gateway.mpi.match_record import MatchRecord, pack, unpack
+from gateway.mpi.match_record import MatchRecord
+from gateway.mpi.sealed import open_comparable, seal_comparable
 from gateway.mpi.tables import block_key, hot_key, record
 
-_COMPARABLE = f"{record.name}.comparable"
 _found = record.alias("found")
 _CANDIDATES = select(record.c.record_id, record.c.person_id, record.c.identifier_key, record.c.comparable).where(
     record.c.active,
@@ -70,7 +70,7 @@ class BlockingIndex:
         before = None if sealed is None else self._open(source, sealed)
         if before == content:
             return before
-        sealed = self._keys.seal(_COMPARABLE, source.hex(), pack(content))
+        sealed = seal_comparable(self._keys, source, content)
         self._connection.execute(_STORE, {"record": record_id, "comparable": sealed})
         old = set(self._hashed(_all_keys(before))) if before is not None else set[int]()
         new = set(self._hashed(_all_keys(content)))
@@ -83,7 +83,7 @@ class BlockingIndex:
     def ready(self, source: bytes, content: MatchRecord) -> Readied:
         """`content`, sealed for the record of that source key, with its keys."""
         return Readied(
-            sealed=self._keys.seal(_COMPARABLE, source.hex(), pack(content)),
+            sealed=seal_comparable(self._keys, source, content),
             block_keys=tuple(dict.fromkeys(self._hashed(_all_keys(content)))),
             tight=frozenset(self._hashed(tight_keys(content))),
         )
@@ -138,7 +138,7 @@ class BlockingIndex:
         return bool(hot)
 
     def _open(self, source: bytes, sealed: bytes) -> MatchRecord:
-        return unpack(self._keys.open(_COMPARABLE, source.hex(), sealed))
+        return open_comparable(self._keys, source, sealed)
 
     def _hashed(self, keys: Iterable[BlockingKey]) -> list[int]:
         return [int.from_bytes(self._keys.blind("mpi.block", *key)[:8], signed=True) for key in keys]

@@ -7,7 +7,10 @@ import orjson
 
 from gateway.db.crypto import KeyRing
 from gateway.model import Identifier
+from gateway.mpi.match_record import MatchRecord, pack, unpack
 from gateway.mpi.tables import record
+
+_COMPARABLE = f"{record.name}.comparable"
 
 
 def identifier_key(keys: KeyRing, identifier: Identifier) -> bytes:
@@ -34,6 +37,21 @@ def open_patient(keys: KeyRing, source: bytes, sealed: bytes) -> dict[str, Any]:
     """The Patient that was sealed. Raises SealBroken where it was altered or moved to another row."""
     patient: dict[str, Any] = orjson.loads(keys.open(record.name, source.hex(), sealed))
     return patient
+
+
+def seal_comparable(keys: KeyRing, source: bytes, content: MatchRecord) -> bytes:
+    """A record as matching compares it, readable only in the row of that source record."""
+    return keys.seal(_COMPARABLE, source.hex(), pack(content))
+
+
+def open_packed(keys: KeyRing, source: bytes, sealed: bytes) -> bytes:
+    """What was sealed, still packed. Raises SealBroken."""
+    return keys.open(_COMPARABLE, source.hex(), sealed)
+
+
+def open_comparable(keys: KeyRing, source: bytes, sealed: bytes) -> MatchRecord:
+    """The record that was sealed. Raises SealBroken."""
+    return unpack(open_packed(keys, source, sealed))
 
 
 def source_identifier(patient: Mapping[str, Any], system: str) -> Identifier:
