@@ -13,7 +13,7 @@ Rules of this form of the gateway:
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -136,7 +136,10 @@ def _intersection(scope: Scope, held: Sequence[Scope]) -> list[Scope]:
 
 
 def problems_of(scopes: Sequence[str]) -> list[str]:
-    """What is wrong with scopes that a client is to be registered for; empty where nothing is."""
+    """What is wrong with scopes that a client is to be registered for; empty where nothing is.
+
+    A registered client asks for itself (SMART Backend Services), so no other scope could ever be granted to it.
+    """
     problems = []
     for text in scopes:
         scope = parse_scope(text)
@@ -144,4 +147,9 @@ def problems_of(scopes: Sequence[str]) -> list[str]:
             problems.append(f"scope {text!r:.100} is not a SMART resource scope")
         elif scope.parameters:
             problems.append(f"scope {text!r:.100}: granular scopes are not supported")
+        elif scope.context != "system":
+            narrowed = replace(scope, context="system")
+            problems.append(
+                f"scope {text!r:.100} needs a user; a system client has system/, as {narrowed}"
+            )
     return problems if scopes else ["at least one scope is needed"]

@@ -14,7 +14,7 @@ from gateway.auth import purpose_of_use, smart_scopes
 from gateway.auth.client_keys import problems_of_jwks
 from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
-from gateway.auth.jwks_fetch import MOST_BYTES, problems_of_jwks_uri
+from gateway.auth.jwks_fetch import MOST_BYTES, JWKSFetcher, JWKSUnavailable, problems_of_jwks_uri
 from gateway.cli.context import Operator, print_json
 from gateway.errors import LoadRefused
 from gateway.model import ClientID, FacilityID
@@ -41,14 +41,18 @@ def command() -> None:
 @click.option("--token-exchange", is_flag=True, help="It exchanges its token for one of each facility.")
 @click.option("--facility", help="It is the identity feed of this facility.")
 @click.option("--enable", is_flag=True, help="Let a client in again that was disabled.")
+@click.option("--check", is_flag=True, help="Refuse an address whose keys can't be read now, rather than warn.")
 @_AS_JSON
-def add(client_id: str, jwks: str, enable: bool, as_json: bool, **given: Any) -> None:
+def add(client_id: str, jwks: str, enable: bool, check: bool, as_json: bool, **given: Any) -> None:
     """Register the client ID, or bring it up to date.
 
-    A client that was disabled stays so, unless --enable is given. Everything that is wrong is told at once.
+    A client that was disabled stays so, unless --enable is given. Everything that is wrong is told at once. Keys at an
+    address are read once, for a try: if that fails, the client is registered and a warning says that it gets no token.
     """
     with Operator() as operator:
         document, jwks_uri, problems = _read_keys(jwks, production=operator.settings.production)
+        doubts = _doubts_about(jwks_uri, production=operator.settings.production) if not problems else []
+        problems += doubts if check else []
         client = _client(client_id, document, jwks_uri, given)
         facilities = {facility.id for facility in FacilityRegistry(operator.engine, operator.keys).all()}
         store = DatabaseClientStore(operator.engine)
@@ -62,6 +66,8 @@ def add(client_id: str, jwks: str, enable: bool, as_json: bool, **given: Any) ->
         if outcome != "unchanged":
             operator.note(f"client {outcome}", details=_details(client))
             store.save(client, operator.now)
+    for doubt in doubts:
+        click.echo(f"warning: {doubt}; registered as it is, a token needs a key from there", err=True)
     if client.organization not in facilities and not _URI.fullmatch(client.organization):
         click.echo(f"note: no facility {client.organization} is registered yet", err=True)
     if as_json:
@@ -184,6 +190,17 @@ def _read_keys(jwks: str, *, production: bool) -> tuple[str | None, str | None, 
         document = {"keys": [document]}
     canonical = json.dumps(document, sort_keys=True)
     return canonical, None, [f"--jwks: {problem}" for problem in problems_of_jwks(canonical)]
+
+
+def _doubts_about(jwks_uri: str | None, *, production: bool) -> list[str]:
+    """Why no key can be read at the address of a JWK Set now, as it would be for a token."""
+    if jwks_uri is None:
+        return []
+    try:
+        fetched = JWKSFetcher(production=production)(jwks_uri)
+    except JWKSUnavailable as exc:
+        return [f"--jwks: the keys at {jwks_uri} can't be read: {exc.reason}"]
+    return [f"--jwks: what is at {jwks_uri} is in doubt: {text}" for text in problems_of_jwks(fetched.body)]
 
 
 def _details(client: Client) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey
 from gateway.audit.log import open_audit_log
 from gateway.db.crypto import read_key_file
 from gateway.db.session import open_database
+from tests.facilities.key_server import KeyServer
 from tests.factories_auth import a_client_key, a_jwks
 from tests.services.gateway import Gateway
 
@@ -94,6 +95,38 @@ def test_everything_that_is_wrong_is_told_at_once(gateway: Gateway) -> None:
 def test_keys_that_cannot_be_read_are_refused(jwks: str, gateway: Gateway) -> None:
     """A missing file, one that is no JSON, an address that is none."""
     assert "--jwks:" in _add(gateway, "keyless", jwks=jwks, expect=1).stderr
+
+
+@pytest.fixture
+def key_server() -> Iterator[KeyServer]:
+    """Where clients publish their keys, well and badly."""
+    with KeyServer() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("path", "doubt"), [("/nothing", "can't be read: the answer was not 200"), ("/bomb", "the JWKS is not JSON")]
+)
+def test_an_address_without_keys_is_warned_of_and_refused_with_check(
+    path: str, doubt: str, gateway: Gateway, key_server: KeyServer
+) -> None:
+    """The EHR's server may be down today; nobody has to find out by its first token."""
+    address = key_server.url + path
+
+    warned = _add(gateway, "remote", jwks=address)
+    refused = _add(gateway, "checked", "--check", jwks=address, expect=1)
+
+    assert json.loads(warned.stdout)["jwks_uri"] == address
+    assert warned.stderr.startswith("warning: --jwks: ")
+    assert doubt in warned.stderr
+    assert doubt in refused.stderr
+    assert "checked" not in gateway.run("clients", "list").stdout
+
+
+def test_an_address_with_keys_is_registered_without_a_word(gateway: Gateway, key_server: KeyServer) -> None:
+    """It was read once, as it will be for a token."""
+    assert _add(gateway, "published", "--check", jwks=key_server.url + "/jwks").stderr == ""
+    assert len(key_server.requests) == 1
 
 
 def test_a_single_public_key_is_a_set_of_one(gateway: Gateway) -> None:

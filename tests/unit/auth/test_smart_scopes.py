@@ -143,9 +143,19 @@ def test_the_grant_is_what_both_sides_say(requested: str, registered: str, grant
 
 def test_scopes_to_register_are_checked_all_at_once() -> None:
     """Each scope that can't be registered is named; having none is a problem too."""
-    assert problems_of(["system/ImagingStudy.rs", "patient/*.read"]) == []
+    assert problems_of(["system/ImagingStudy.rs", "system/*.read"]) == []
     found = problems_of(["system/ImagingStudy.sr", "system/ImagingStudy.rs?modality=CT"])
     assert len(found) == 2
     assert "not a SMART resource scope" in found[0]
     assert "granular" in found[1]
     assert problems_of([]) == ["at least one scope is needed"]
+
+
+@pytest.mark.parametrize("scope", ["patient/*.*", "user/ImagingStudy.rs"])
+def test_a_scope_that_no_client_could_be_granted_is_not_registered(scope: str) -> None:
+    """Who signs in has it, and a registered client asks for itself; what would be granted is said."""
+    (problem,) = problems_of(["system/ImagingStudy.rs", scope])
+    assert repr(scope) in problem
+    assert problem.endswith(
+        {"patient/*.*": "as system/*.cruds", "user/ImagingStudy.rs": "as system/ImagingStudy.rs"}[scope]
+    )
