@@ -7,6 +7,7 @@ What gunicorn lets pass and should not is refused here, and nothing of a refused
 
 import gc
 import logging
+import signal
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,6 +22,7 @@ from werkzeug.exceptions import BadRequest
 
 from gateway import __version__, log
 from gateway.config import Settings
+from gateway.listening import listen
 from gateway.slow_clients import BODY_WITHIN_S, HEADERS_WITHIN_S, ReadingDeadlines
 
 MOST_REQUEST_LINE_BYTES = 8190
@@ -35,6 +37,8 @@ _REFUSALS: tuple[tuple[type[Exception], str], ...] = (
     (Exception, "500 Internal Server Error"),
 )
 
+_SIGNALS = frozenset(signal.Signals.__members__)
+
 READING = ReadingDeadlines()
 
 Environ = dict[str, Any]
@@ -44,16 +48,16 @@ WSGIApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """One gunicorn, without files or environment of its own: the settings say all there is to say."""
 
-    def __init__(self, settings: Settings, make_app: Callable[[], Flask]) -> None:
+    def __init__(self, settings: Settings, make_app: Callable[[], Flask], listening: int) -> None:
         self._settings = settings
+        self._listening = listening
         self._make_app = make_app
         super().__init__()
 
     def load_config(self) -> None:
         """Translate the settings to gunicorn's."""
-        host = f"[{self._settings.listen_host}]" if ":" in self._settings.listen_host else self._settings.listen_host
         for name, value in {
-            "bind": [f"{host}:{self._settings.listen_port}"],
+            "bind": [f"fd://{self._listening}"],
             "worker_class": "gateway.server.StrictWorker",
             "workers": self._settings.workers,
             "threads": self._settings.threads,
@@ -171,21 +175,20 @@ class QuietLogger:
     def __init__(self, cfg: Any) -> None:
         self._level = logging.WARNING
 
-    def _say(self, level: int, message: str) -> None:
-        # gunicorn's texts may hold a request line or header: only that it spoke is kept.
-        log.event(log.Event.SERVER_MESSAGE, level=level, reason=message.split("%", 1)[0][:80])
+    def _say(self, level: int, message: object, arguments: tuple[object, ...]) -> None:
+        log.event(log.Event.SERVER_MESSAGE, level=level, reason=_in_our_words(message, arguments))
 
-    def critical(self, msg: str, *_: Any, **__: Any) -> None:
-        self._say(logging.CRITICAL, msg)
+    def critical(self, msg: object, *args: object, **_: Any) -> None:
+        self._say(logging.CRITICAL, msg, args)
 
-    def error(self, msg: str, *_: Any, **__: Any) -> None:
-        self._say(logging.ERROR, msg)
+    def error(self, msg: object, *args: object, **_: Any) -> None:
+        self._say(logging.ERROR, msg, args)
 
-    def warning(self, msg: str, *_: Any, **__: Any) -> None:
-        self._say(logging.WARNING, msg)
+    def warning(self, msg: object, *args: object, **_: Any) -> None:
+        self._say(logging.WARNING, msg, args)
 
-    def exception(self, msg: str, *_: Any, **__: Any) -> None:
-        self._say(logging.ERROR, msg)
+    def exception(self, msg: object, *args: object, **_: Any) -> None:
+        self._say(logging.ERROR, msg, args)
 
     def info(self, *_: Any, **__: Any) -> None:
         """Not kept: the gateway says itself when it starts and stops."""
@@ -193,9 +196,9 @@ class QuietLogger:
     def debug(self, *_: Any, **__: Any) -> None:
         """Not kept."""
 
-    def log(self, lvl: int, msg: str, *_: Any, **__: Any) -> None:
+    def log(self, lvl: int, msg: object, *args: object, **_: Any) -> None:
         if isinstance(lvl, int) and lvl >= logging.WARNING:
-            self._say(lvl, msg)
+            self._say(lvl, msg, args)
 
     def access(self, *_: Any, **__: Any) -> None:
         """Not kept: the gateway's own request event has the route and never the query."""
@@ -205,6 +208,17 @@ class QuietLogger:
 
     def close_on_exec(self) -> None:
         """There are none."""
+
+
+def _in_our_words(message: object, arguments: tuple[object, ...]) -> str:
+    """gunicorn's message with its numbers and the names of signals; any other text in it may be a client's."""
+    if not isinstance(message, str):
+        return type(message).__name__  # an exception, whose words may quote a request
+    shown = tuple(one if isinstance(one, int) or str(one) in _SIGNALS else "…" for one in arguments)
+    try:
+        return message % shown if shown else message
+    except (TypeError, ValueError):
+        return message.partition("%")[0].rstrip(" :(") + " …"
 
 
 def _started(worker: Any) -> None:
@@ -224,6 +238,8 @@ def _stopping(_server: Any, worker: Any) -> None:
 
 
 def serve(settings: Settings, make_app: Callable[[], Flask]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way."""
+    """Serve until SIGTERM or SIGINT, then finish what is under way. Raises where the settings' address can't be had."""
+    # Opened here, since gunicorn tries for five seconds and says each time that it failed.
+    socket = listen(settings.listen_host, settings.listen_port, setting="GATEWAY_LISTEN")
     log.set_up()
-    Server(settings, make_app).run()
+    Server(settings, make_app, socket.detach()).run()

@@ -14,6 +14,7 @@ from gateway.errors import ConfigurationError
 from gateway.hl7v2.mllp import MllpServer, tls_context
 from gateway.hl7v2.order import PatientOrder
 from gateway.hl7v2.receive import AdtReceiver
+from gateway.listening import cannot_listen
 from gateway.log import Event, event, set_up
 from gateway.wiring import open_identity_desk
 
@@ -60,5 +61,5 @@ async def _serve(receiver: AdtReceiver, settings: Settings, host: str, port: int
         server = MllpServer(receiver, context=context)
         await server.serve(host, port, stop, lambda bound: event(Event.STARTED, listen=f"{host}:{bound}"))
     except OSError as exc:
-        raise ConfigurationError(["GATEWAY_ADT_LISTEN: that address can't be listened on"]) from exc
+        raise cannot_listen(exc, host, port, setting="GATEWAY_ADT_LISTEN") from exc
     event(Event.STOPPING)

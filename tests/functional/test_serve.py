@@ -1,5 +1,6 @@
 """`serve` as an operator runs it: settings, several workers, health, stopping."""
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -39,6 +40,29 @@ def test_production_refuses_what_only_suits_a_try(make_gateway: MakeGateway) -> 
 
     for word in ("GATEWAY_BASE_URL must be https", "GATEWAY_KEYS_FILE", "SQLite serves one worker"):
         assert word in told
+
+
+def test_a_taken_port_is_told_in_one_line(make_gateway: MakeGateway) -> None:
+    """At once, and by the setting's name; exit 1, since the settings hold."""
+    gateway = make_gateway()
+    with socket.create_server(("127.0.0.1", gateway.port)):
+        told = gateway.run("serve", expect=1).stderr
+
+    assert told.splitlines() == [
+        f"failed: GATEWAY_LISTEN: 127.0.0.1:{gateway.port} is in use by another process; end that one, or choose "
+        "another port"
+    ]
+
+
+@pytest.mark.parametrize(("setting", "command"), [("GATEWAY_LISTEN", "serve"), ("GATEWAY_ADT_LISTEN", "adt serve")])
+def test_an_address_of_another_machine_is_told_in_one_line(
+    setting: str, command: str, make_gateway: MakeGateway
+) -> None:
+    """Exit 78: another address has to be set."""
+    told = make_gateway(**{setting: "192.0.2.1:18080"}).run(*command.split(), expect=78).stderr
+
+    (line,) = told.splitlines()
+    assert line.startswith(f"settings: {setting}: 192.0.2.1:18080 is not an address of this machine")
 
 
 @pytest.mark.integration
