@@ -5,19 +5,19 @@ The algorithm and the type are exact, only named header parameters may occur (so
 that occurs twice in one JSON object refuses the whole document.
 """
 
-import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from gateway.errors import NotAuthenticated
+from gateway.strict_json import UnreadableJSON, read_strict_json
 
 SigningKey = RSAKey | ECKey
 
@@ -129,25 +129,9 @@ def _decode(segment: str) -> bytes:
 
 def _loads(raw: bytes) -> dict[str, Any]:
     try:
-        value = _DECODER.decode(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as exc:
+        value = read_strict_json(raw)
+    except UnreadableJSON as exc:
         raise NotAuthenticated("not JSON") from exc
     if not isinstance(value, dict):
         raise NotAuthenticated("not a JSON object")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        msg = "a name occurs twice"
-        raise ValueError(msg)
-    return found
-
-
-def _no_constant(text: str) -> NoReturn:
-    msg = "not a JSON number"
-    raise ValueError(msg)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -1,7 +1,5 @@
 """NDJSON files as operators feed them: read line by line, each line a value or the reason it can't be used."""
 
-import json
-import math
 import os
 import sys
 from collections.abc import Iterator
@@ -11,13 +9,12 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import click
-import orjson
 
 from gateway.cli.context import print_json
 from gateway.errors import LoadRefused
+from gateway.strict_json import BrokenJSON, UnreadableJSON, read_strict_json
 
 MAX_LINE_BYTES = 1_000_000
-_BOM = b"\xef\xbb\xbf"
 _SHOWN = 20
 
 Outcome = Literal["loaded", "updated", "unchanged"]
@@ -114,52 +111,12 @@ def _skip_rest(file: IO[bytes]) -> int:
 
 
 def _read(number: int, raw: bytes) -> Line:
-    if raw.startswith(_BOM):
-        return Line(number=number, reason="starts with a byte order mark; write the file as UTF-8 without one")
     try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
-    except UnicodeDecodeError:
-        return Line(number=number, reason="not UTF-8")
-    except _RefusedValue as exc:
-        return Line(number=number, reason=exc.reason)
-    except RecursionError:
-        return Line(number=number, reason="nested too deeply")
-    except ValueError:
+        value = read_strict_json(raw)
+    except BrokenJSON:
         return Line(number=number, reason="not JSON")
+    except UnreadableJSON as exc:
+        return Line(number=number, reason=exc.reason)
     if not isinstance(value, dict):
         return Line(number=number, reason="not a JSON object")
-    try:
-        orjson.dumps(value)
-    except TypeError:
-        return Line(number=number, reason="half a surrogate pair, a number beyond 64 bits, or nested too deeply")
     return Line(number=number, value=value)
-
-
-class _RefusedValue(ValueError):
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # RFC 8259 §4 leaves open which of two equal names counts: two readers could then see two different patients.
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        msg = "the same key twice in one object"
-        raise _RefusedValue(msg)
-    return value
-
-
-def _refuse_constant(_text: str) -> float:
-    msg = "NaN and Infinity are not JSON"
-    raise _RefusedValue(msg)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        msg = "a number beyond what can be kept"
-        raise _RefusedValue(msg)
-    return number

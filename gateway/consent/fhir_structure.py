@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.consent.fhir_consent import is_r5
+from gateway.consent.fhir_text import require_text
 from gateway.errors import LoadRefused
 
 _STATED_BY_PCF: Mapping[str, Any] = {
@@ -14,7 +15,7 @@ _RECIPIENT = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Pa
 
 
 def require_structure(resource: Mapping[str, Any]) -> None:
-    """Every element is one of FHIR R4's, or of R5's, and of its type and cardinality. Raises LoadRefused by path.
+    """Every element is one of FHIR R4's, or of R5's, of its type and cardinality, and text. Raises LoadRefused by path.
 
     Scope, category and `actor.role` have one value in IHE PCF, so that leaving them out leaves nothing open: real
     feeds do, and are let through.
@@ -33,6 +34,7 @@ def require_structure(resource: Mapping[str, Any]) -> None:
         raise LoadRefused(
             [f"{_path(problem['loc'])}: {_WORDS.get(problem['type'], _OTHERWISE)}" for problem in exc.errors()]
         ) from exc
+    require_text(resource)
 
 
 _OTHERWISE = "not as FHIR R4 says"

@@ -1,4 +1,7 @@
-"""How refusals, failures and surprises leave the gateway: OperationOutcomes on FHIR paths, short JSON elsewhere."""
+"""How refusals, failures and surprises leave the gateway: OperationOutcomes on FHIR paths, short JSON elsewhere.
+
+An OperationOutcome is XML where the route has XML and the caller asks for it (`two_forms`).
+"""
 
 import logging
 import uuid
@@ -21,9 +24,10 @@ from gateway.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
-from gateway.fhir.negotiation import FHIR_JSON, JSON
+from gateway.fhir.negotiation import JSON
 from gateway.fhir.operation_outcome import answer_for
 from gateway.fhir.routes import EVERY_METHOD, PREFIX
+from gateway.fhir.two_forms import form_of_refusal, written
 from gateway.fhir.wire import answer, the_request
 from gateway.rooms import Rooms
 
@@ -78,7 +82,7 @@ def answer_unexpected(exc: Exception) -> Response:
 def _told(exc: BaseException, reference: str = "") -> Response:
     told = answer_for(exc, reference=reference)
     if _on_fhir():
-        response = answer(told.outcome, FHIR_JSON, status=told.status)
+        response = written(told.outcome, form_of_refusal(), status=told.status)
     else:
         code = exc.code if isinstance(exc, GatewayError) else "error"
         body = {"error": code, "reference": reference} if reference else {"error": code}

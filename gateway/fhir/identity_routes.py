@@ -1,10 +1,8 @@
 """The routes of IHE PIXm and of PDQm's `$match`: cross-references, matching, feeds, in JSON and in XML."""
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
-from gateway.audit.record import AuditKind
 from gateway.auth.guards import current_requester
-from gateway.disclosure import Request
 from gateway.errors import UnsupportedParameter
 from gateway.fhir.match import MatchFace
 from gateway.fhir.negotiation import prefers
@@ -12,8 +10,8 @@ from gateway.fhir.patient_feed import Fed, FeedFace
 from gateway.fhir.pix import PixFace, pairs_of_parameters
 from gateway.fhir.query_string import Pairs, read_pairs
 from gateway.fhir.routes import PREFIX
-from gateway.fhir.two_forms import sent_resource, wanted_form, written
-from gateway.fhir.wire import search_pairs, strictly, the_request
+from gateway.fhir.two_forms import sent_resource, speaks_both, wanted_form, written
+from gateway.fhir.wire import search_pairs, strictly, the_line, the_request
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -21,6 +19,7 @@ _FORM = "application/x-www-form-urlencoded"
 def identity_blueprint(pix: PixFace, feed: FeedFace, match: MatchFace) -> Blueprint:
     """Cross-references, matching, and what feeds say."""
     blueprint = Blueprint("identity", __name__, url_prefix=f"{PREFIX}/Patient")
+    speaks_both(blueprint)
     _add_pix(blueprint, pix)
     _add_match(blueprint, match)
     _add_feed(blueprint, feed)
@@ -29,8 +28,9 @@ def identity_blueprint(pix: PixFace, feed: FeedFace, match: MatchFace) -> Bluepr
 
 def _add_pix(blueprint: Blueprint, face: PixFace) -> None:
     def cross_references() -> Response:
-        form = wanted_form()
-        return written(face.answer(_asked(), current_requester(), _line("patient-search"), strict=strictly()), form)
+        asked = _asked()
+        form = wanted_form(asked)
+        return written(face.answer(asked, current_requester(), the_line("patient-search"), strict=strictly()), form)
 
     blueprint.add_url_rule("/$ihe-pix", "pix", cross_references, methods=["GET", "POST"])
 
@@ -48,13 +48,13 @@ def _add_feed(blueprint: Blueprint, face: FeedFace) -> None:
         form = wanted_form()
         _require_unconditional()
         pairs = read_pairs(request.query_string)
-        fed = face.put(pairs, sent_resource(), current_requester(), _line("patient-feed"))
+        fed = face.put(pairs, sent_resource(), current_requester(), the_line("patient-feed"))
         return _told(fed, form, face.base)
 
     @blueprint.delete("")
     def delete() -> Response:
         _require_unconditional()
-        face.delete(read_pairs(request.query_string), current_requester(), _line("patient-feed"))
+        face.delete(read_pairs(request.query_string), current_requester(), the_line("patient-feed"))
         response = Response(status=204)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -81,9 +81,3 @@ def _told(fed: Fed, form: str, base: str) -> Response:
     if fed.status == 201:
         response.headers["Location"] = f"{base}/Patient/{fed.person}"
     return response
-
-
-def _line(kind: AuditKind) -> Request:
-    """The request as the audit keeps it: its line. What a feed sent is on file itself."""
-    line = f"{request.method} {request.environ.get('RAW_URI') or request.full_path.removesuffix('?')}"
-    return Request(kind=kind, raw=line, id=g.request_id, network=request.remote_addr)

@@ -1,11 +1,12 @@
 """In which form is the answer wanted, and in which does the question come? (FHIR R4 RESTful API §3.1.0.1.8–11)"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gateway.errors import NotAcceptable, UnsupportedMediaType
 
 FHIR_JSON = "application/fhir+json"
 JSON = "application/json"
+FHIR_XML = "application/fhir+xml"
 _FHIR_VERSIONS = frozenset(("4.0", "4.0.1"))
 _FORMATS = frozenset(("json", JSON, "text/json", FHIR_JSON, "application/fhir json", "application/json+fhir"))
 _RANGES = {
@@ -16,22 +17,35 @@ _RANGES = {
     JSON: JSON,
     "text/json": JSON,
 }
+_XML = frozenset(("xml", FHIR_XML, "application/xml", "text/xml", "application/fhir xml", "application/xml+fhir"))
+_RANGES_WITH_XML = {**_RANGES, **dict.fromkeys(_XML - {"xml", "application/fhir xml"}, FHIR_XML)}
 
 
-def require_answer_type(accept: str | None, format_: str | None = None) -> str:
+def require_answer_type(accept: str | None, format_: str | None = None, *, with_xml: bool = False) -> str:
     """The Content-Type of the answer: `_format` where it is given, else the best of `Accept` (RFC 9110 §12.5.1).
 
-    A client that asks for plain JSON is told plain JSON. Raises NotAcceptable where no JSON of FHIR R4 would do.
+    A client that asks for plain JSON is told plain JSON. Raises NotAcceptable where no JSON of FHIR R4 would do, nor
+    XML `with_xml`.
     """
     if format_:
+        if with_xml and is_xml_format(format_):
+            return FHIR_XML
         require_json_format(format_)
         return FHIR_JSON
     if not accept or not accept.strip():
         return FHIR_JSON
-    wanted = sorted(_acceptable(accept), key=lambda choice: choice[0], reverse=True)
+    ranges = _RANGES_WITH_XML if with_xml else _RANGES
+    wanted = sorted(_acceptable(accept, ranges), key=lambda choice: choice[0], reverse=True)
     if not wanted:
-        raise NotAcceptable("the gateway answers in JSON of FHIR R4 (application/fhir+json; fhirVersion=4.0)")
+        forms = "JSON or XML" if with_xml else "JSON"
+        raise NotAcceptable(f"the gateway answers in {forms} of FHIR R4 ({FHIR_JSON}; fhirVersion=4.0)")
     return wanted[0][1]
+
+
+def is_xml_format(format_: str) -> bool:
+    """Whether `_format` names XML of FHIR R4, its `+` percent-encoded or not."""
+    media_type, parameters = _media_type(format_)
+    return media_type in _XML and _is_r4(parameters)
 
 
 def require_json_format(format_: str) -> None:
@@ -55,6 +69,16 @@ def require_json_body(content_type: str | None) -> None:
         raise UnsupportedMediaType("the body is application/fhir+json")
 
 
+def is_xml_body(content_type: str | None) -> bool:
+    """Whether the body is XML of FHIR R4 in UTF-8. Raises UnsupportedMediaType for XML that is neither."""
+    media_type, parameters = _media_type(content_type or "")
+    if media_type not in _XML:
+        return False
+    if not _is_r4(parameters) or not _is_utf8(parameters):
+        raise UnsupportedMediaType("the body is application/fhir+xml of FHIR R4 in UTF-8")
+    return True
+
+
 def is_strict(prefer: str | None) -> bool:
     """Whether `Prefer: handling=strict` is asked for."""
     return prefers(prefer, "handling") == "strict"
@@ -69,12 +93,12 @@ def prefers(prefer: str | None, what: str) -> str:
     return ""
 
 
-def _acceptable(accept: str) -> Iterator[tuple[float, str]]:
+def _acceptable(accept: str, ranges: Mapping[str, str]) -> Iterator[tuple[float, str]]:
     for choice in accept.split(","):
         media_range, parameters = _media_type(choice)
         quality = _quality(parameters.get("q", "1"))
-        if media_range in _RANGES and quality > 0 and _is_r4(parameters):
-            yield quality, _RANGES[media_range]
+        if media_range in ranges and quality > 0 and _is_r4(parameters):
+            yield quality, ranges[media_range]
 
 
 def _media_type(text: str) -> tuple[str, dict[str, str]]:

@@ -1,41 +1,67 @@
-"""JSON or XML? For the parts of the API whose profiles ask for both: what came, and what is wanted."""
+"""JSON or XML? For the parts of the API whose profiles ask for both: what came, and what is wanted.
 
-from collections.abc import Iterator, Mapping
+IHE PIXm ITI-83 and ITI-104, PDQm ITI-119 and PCF ITI-108. Their refusals, those of the guard included, are told in the
+form that the answer was wanted in.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, request
+from flask import Blueprint, Response, g, request
 
-from gateway.errors import UnsupportedMediaType
+from gateway.errors import NotAcceptable, UnsupportedMediaType
 from gateway.fhir.json_in import read_json_object
-from gateway.fhir.negotiation import require_answer_type, require_json_body
+from gateway.fhir.negotiation import (
+    FHIR_JSON,
+    FHIR_XML,
+    is_xml_body,
+    is_xml_format,
+    require_answer_type,
+    require_json_body,
+)
 from gateway.fhir.query_string import Pairs
 from gateway.fhir.wire import answer
-from gateway.fhir.xml_form import FHIR_XML, read_xml_resource, write_xml
+from gateway.fhir.xml_form import read_xml_resource, write_xml
 
-_XML = frozenset((FHIR_XML, "application/xml", "text/xml", "xml", "application/fhir xml", "application/xml+fhir"))
+_MARK = "speaks_xml"
+_FORMAT = "answer_format"
 
 
-def wanted_form(format_: str | None = None) -> str:
-    """The Content-Type of the answer: `_format` first, of the URL or as given, then the best of `Accept`.
+def speaks_both(blueprint: Blueprint) -> None:
+    """From now on the refusals of `blueprint` are told in XML to whoever asks for XML. Call it before the guard."""
+    blueprint.before_request(lambda: setattr(g, _MARK, True))
+
+
+def wanted_form(pairs: Pairs = ()) -> str:
+    """The Content-Type of the answer: `_format` first, of the URL or among `pairs`, then the best of `Accept`.
 
     Raises NotAcceptable where it is neither JSON nor XML.
     """
-    format_ = request.args.get("_format") or format_
-    if format_:
-        return FHIR_XML if _media_type(format_) in _XML else require_answer_type(None, format_)
-    accept = request.headers.get("Accept") or ""
-    quality, best = max(_ranges(accept), key=lambda one: one[0], default=(0.0, ""))
-    return FHIR_XML if quality > 0 and best in _XML else require_answer_type(accept)
+    stated = [value for name, value in pairs if name == "_format" and value]
+    if stated:
+        setattr(g, _FORMAT, stated[0])  # of the form of a POST _search: its refusals are told in it too
+    format_ = request.args.get("_format") or g.get(_FORMAT)
+    return require_answer_type(request.headers.get("Accept"), format_, with_xml=True)
+
+
+def form_of_refusal() -> str:
+    """The Content-Type in which a refusal of this request is told: JSON, unless the route has XML and it is wanted."""
+    if not g.get(_MARK):
+        return FHIR_JSON
+    try:
+        return FHIR_XML if wanted_form() == FHIR_XML else FHIR_JSON
+    except NotAcceptable:
+        return FHIR_JSON
 
 
 def without_xml_format(pairs: Pairs) -> Pairs:
     """`pairs` but a `_format` that asks for XML, which has been obeyed."""
-    return tuple((name, value) for name, value in pairs if name != "_format" or _media_type(value) not in _XML)
+    return tuple((name, value) for name, value in pairs if name != "_format" or not is_xml_format(value))
 
 
 def sent_resource() -> dict[str, Any]:
     """The resource in the body. Raises UnsupportedMediaType, InvalidQuery, PayloadTooLarge."""
-    if _media_type(request.content_type or "") in _XML:
+    if is_xml_body(request.content_type):
         return read_xml_resource(request.get_data())
     try:
         require_json_body(request.content_type)
@@ -51,17 +77,3 @@ def written(resource: Mapping[str, Any], form: str, *, status: int = 200, pretty
     response = Response(write_xml(resource, pretty=pretty), status, content_type=f"{FHIR_XML}; charset=utf-8")
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _media_type(text: str) -> str:
-    return text.partition(";")[0].strip().lower()
-
-
-def _ranges(accept: str) -> Iterator[tuple[float, str]]:
-    for choice in accept.split(","):
-        media_type, *parameters = (part.strip().lower() for part in choice.split(";"))
-        quality = next((one.removeprefix("q=") for one in parameters if one.startswith("q=")), "1")
-        try:
-            yield float(quality), media_type
-        except ValueError:
-            continue

@@ -34,9 +34,18 @@ def strictly() -> bool:
 
 def the_request(kind: AuditKind) -> Request:
     """The request as the audit keeps it: its line and form as they came, no headers."""
-    line = f"{request.method} {request.environ.get('RAW_URI') or request.full_path.removesuffix('?')}"
+    line = _line()
     raw = f"{line}\n\n{_form().decode(errors='replace')}" if request.method == "POST" else line
     return Request(kind=kind, raw=raw, id=g.request_id, network=request.remote_addr)
+
+
+def the_line(kind: AuditKind) -> Request:
+    """The request as the audit keeps it where its body is a resource: its line. What was sent is on file itself."""
+    return Request(kind=kind, raw=_line(), id=g.request_id, network=request.remote_addr)
+
+
+def _line() -> str:
+    return f"{request.method} {request.environ.get('RAW_URI') or request.full_path.removesuffix('?')}"
 
 
 def _form() -> bytes:

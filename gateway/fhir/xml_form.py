@@ -9,15 +9,15 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
+from gateway.consent.fhir_text import XHTML, is_xhtml
 from gateway.errors import InvalidQuery, PayloadTooLarge
 from gateway.fhir.xml_order import place_of
 
-FHIR_XML = "application/fhir+xml"
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 64
 _FHIR = "http://hl7.org/fhir"
-_XHTML = "http://www.w3.org/1999/xhtml"
 _BETWEEN = "\x1f"
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,18})?", re.ASCII)
 
 _REPEATING_ANYWHERE = frozenset(("extension", "modifierExtension", "coding", "contained"))
@@ -44,6 +44,8 @@ _REPEATING: Mapping[str, frozenset[str]] = {
     "contact": frozenset(("relationship", "telecom")),
     "Parameters": frozenset(("parameter",)),
     "parameter": frozenset(("part",)),
+    "OperationOutcome": frozenset(("issue",)),
+    "Bundle": frozenset(("link", "entry")),
 }
 _IN_R5 = frozenset(("provision", "sourceAttachment", "sourceReference"))
 """Of Consent, those that R5 has as lists and R4 as single elements."""
@@ -122,7 +124,7 @@ class _Reader:
         space, _, local = name.rpartition(_BETWEEN)
         if len(self._open) + self._in_narrative >= MOST_DEPTH:
             raise InvalidQuery(f"the XML is nested more than {MOST_DEPTH} levels deep")
-        if self._in_narrative or (space == _XHTML and local == "div"):
+        if self._in_narrative or (space == XHTML and local == "div"):
             self._start_narrative(local, attributes)
             return
         if space != _FHIR or not attributes.keys() <= _EVERY_ATTRIBUTE:
@@ -141,7 +143,7 @@ class _Reader:
             node = _Node("div", {})
             node.narrative = []
             self._open[-1].children.append(node)
-            attributes = {"xmlns": _XHTML, **attributes}
+            attributes = {"xmlns": XHTML, **attributes}
         self._in_narrative += 1
         written = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items() if _BETWEEN not in key)
         self._narrative().append(f"<{local}{written}>")
@@ -255,7 +257,15 @@ def _element(name: str, value: Any, beside: Mapping[str, Any], depth: int) -> It
     elif isinstance(value, dict):
         yield from _written(name, value, depth, {})
     elif name == "div":
-        yield depth, str(value)
+        yield depth, _narrative(str(value))
     else:
-        text = str(value).lower() if isinstance(value, bool) else str(value)
+        text = str(value).lower() if isinstance(value, bool) else _NO_XML.sub("\ufffd", str(value))
         yield from _written(name, beside, depth, {"value": text})
+
+
+def _narrative(div: str) -> str:
+    """The narrative as it is, where it is XHTML; else its words, which can't be taken for elements of the resource."""
+    if is_xhtml(div):
+        return div
+    words = escape(_NO_XML.sub("\ufffd", div))
+    return f'<div xmlns="{XHTML}">{words}</div>'

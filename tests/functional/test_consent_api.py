@@ -1,78 +1,17 @@
 """The FHIR Consent API (IHE PCF ITI-108, FAST $fileConsent and $revokeConsent), through the application itself."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from gateway.app import create_app
-from gateway.config import Settings
-from gateway.db.crypto import read_key_file
 from gateway.fhir.xml_form import read_xml_resource, write_xml
 from tests.factories_auth import an_access_token
-from tests.factories_consent import a_coding, a_resource, an_actor, authored_by
-from tests.functional.consent_community import Shell, a_gateway, explain, patient_named
+from tests.factories_consent import a_coding, an_actor, authored_by
+from tests.functional.consent_community import explain, patient_named
+from tests.functional.consent_registry import SCOPE, XML, Registry, a_consent, issues
 from tests.services.exchange import domain_of
-
-SCOPE = "system/Consent.cruds system/ImagingStudy.rs"
-PERFORMER = [{"reference": "Patient/p1"}]
-XML = "application/fhir+xml"
-
-
-class Registry:
-    """The API as one client uses it."""
-
-    def __init__(self) -> None:
-        self.shell: Shell = a_gateway()
-        settings = Settings.from_env(self.shell.env)
-        self.base = settings.fhir_base
-        self.keys = read_key_file(Path(settings.keys_file))
-        self.app = create_app(settings)
-        self.client: FlaskClient = self.app.test_client()
-
-    def close(self) -> None:
-        """Its connections are closed."""
-        self.app.extensions["gateway.close"]()
-        self.shell.stop()
-
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
-        """The answer to a request with a token for `SCOPE`, or with the one in `headers`."""
-        claims = {key[1:]: headers.pop(key) for key in list(headers) if key.startswith("_")}
-        token = an_access_token(self.keys, self.base.removesuffix("/fhir/r4"), **{"scope": SCOPE, **claims})
-        sent = {"Authorization": f"Bearer {token}", **{key.replace("_", "-"): value for key, value in headers.items()}}
-        if isinstance(body, dict):
-            sent.setdefault("Content-Type", "application/fhir+json")
-            body = json.dumps(body)
-        return self.client.open(f"/fhir/r4{path}", method=method, data=body, headers=sent)
-
-    def create(self, name: str, provision: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-        """A Consent that the server has accepted."""
-        answer = self.send("POST", "/Consent", a_consent(name, provision, **changes))
-        assert answer.status_code == 201, answer.text
-        created: dict[str, Any] = answer.json
-        return created
-
-    def ids(self, query: str) -> list[str]:
-        """Of the Consents that a search finds."""
-        answer = self.send("GET", f"/Consent?{query}")
-        assert answer.status_code == 200, answer.text
-        found = [entry["resource"]["id"] for entry in answer.json.get("entry", [])]
-        assert answer.json["total"] == len(found)
-        return found
-
-    def audit(self) -> list[dict[str, Any]]:
-        """Every audit record so far."""
-        lines = self.shell.run("audit", "export", "--format", "records").stdout.splitlines()
-        return [json.loads(line) for line in lines]
-
-
-def a_consent(name: str, provision: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    """A Consent of that person as a portal files it for them."""
-    return a_resource(provision, patient=patient_named(name), performer=PERFORMER, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +20,6 @@ def registry() -> Iterator[Registry]:
     made = Registry()
     yield made
     made.close()
-
-
-def issues(answer: TestResponse) -> list[str]:
-    """What an OperationOutcome says."""
-    assert answer.json["resourceType"] == "OperationOutcome"
-    return [issue["diagnostics"] for issue in answer.json["issue"]]
 
 
 def test_a_consent_is_created_read_updated_and_every_version_kept(registry: Registry) -> None:

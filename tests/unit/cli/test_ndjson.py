@@ -30,18 +30,18 @@ def test_each_line_is_read_with_its_number_and_blank_lines_are_passed_over(tmp_p
     [
         (b"\xef\xbb\xbf{}", "byte order mark"),
         (b'{"a":"\xff"}', "not UTF-8"),
-        (b'{"a":1,"a":2}', "same key twice"),
-        (b'{"a":{"b":1,"b":1}}', "same key twice"),
+        (b'{"a":1,"a":2}', "same name twice"),
+        (b'{"a":{"b":1,"b":1}}', "same name twice"),
         (b'{"a":NaN}', "NaN"),
         (b'{"a":-Infinity}', "NaN"),
         (b'{"a":1e999}', "beyond"),
         (b'{"a":123456789012345678901234567890}', "64 bits"),
-        (b'{"a":"\\ud800"}', "surrogate"),
+        (b'{"a":"\\ud800"}', "not text"),
         (b"{", "not JSON"),
         (b"[1]", "not a JSON object"),
         (b'"text"', "not a JSON object"),
-        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
-        (b'{"a":' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "levels deep"),
+        (b'{"a":' + b"9" * 5000 + b"}", "digits"),
     ],
 )
 def test_a_line_that_two_readers_could_read_differently_is_refused_alone(

@@ -6,7 +6,8 @@ import time
 import pytest
 
 from gateway.errors import InvalidQuery, PayloadTooLarge
-from gateway.fhir.json_in import MOST_BYTES, MOST_DEPTH, read_json_object
+from gateway.fhir.json_in import MOST_BYTES, read_json_object
+from gateway.strict_json import MOST_DEPTH
 
 
 def test_an_object_is_read() -> None:
@@ -41,6 +42,8 @@ def test_an_object_is_read() -> None:
         b'{"a":"\xff"}',
         b'{"a":' + b"9" * 5000 + b"}",
         b'{"a":1.' + b"9" * 5000 + b"}",
+        b'{"a":18446744073709551616}',
+        b'{"a":-9223372036854775809}',
         b'{"a":"\\ud800"}',
         b'{"\\udfff":1}',
         b'{"a":["\\u0000"]}',
@@ -48,7 +51,7 @@ def test_an_object_is_read() -> None:
         b"\x00",
         b"<xml/>",
     ],
-    ids=range(28),
+    ids=range(30),
 )
 def test_t111a_json_that_parsers_disagree_on_is_refused(body: bytes) -> None:
     """400 each, in our own words: none of what came is in them."""
