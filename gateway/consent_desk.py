@@ -11,6 +11,8 @@ from gateway.adapters.base import Sighting
 from gateway.consent.fhir_consent import from_consent, patients_of
 from gateway.consent.fhir_reference import FacilityNames, facility_names
 from gateway.consent.fhir_structure import require_structure
+from gateway.consent.groups import StoredGroups
+from gateway.consent.groups_file import group_names
 from gateway.consent.store import Filing, StoredConsents
 from gateway.db.crypto import KeyRing
 from gateway.errors import LoadRefused
@@ -22,10 +24,19 @@ _STUDY = "ImagingStudy/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What facilities and groups may be called, at one moment."""
+
+    facilities: FacilityNames
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentDesk:
     """What reading a Consent needs of the exchange."""
 
     consents: StoredConsents
+    groups: StoredGroups
     mpi: MasterPatientIndex
     facilities: Callable[[], Sequence[Facility]]
     find_study: Callable[[str], Sighting | None]
@@ -33,11 +44,13 @@ class ConsentDesk:
     base: str
     """The FHIR base URL."""
 
-    def names(self) -> FacilityNames:
-        """What facilities may be called, as of now."""
-        return facility_names(self.facilities(), self.base)
+    def names(self) -> Names:
+        """As of now."""
+        return Names(
+            facilities=facility_names(self.facilities(), self.base), groups=group_names(self.groups.all(), self.base)
+        )
 
-    def read(self, resource: Mapping[str, Any], names: FacilityNames | None = None) -> Filing:
+    def read(self, resource: Mapping[str, Any], names: Names | None = None) -> Filing:
         """The Consent, ready to be filed for its patient. Raises LoadRefused that lists by path what is wrong."""
         patient: tuple[PatientID, bytes | None] | None = None
         problems: list[str] = []
@@ -46,8 +59,9 @@ class ConsentDesk:
         except LoadRefused as exc:
             problems += exc.problems
         try:
-            known = self._studies(resource, patient[0] if patient else None)
-            consent = from_consent(resource, self.names() if names is None else names, known)
+            names = self.names() if names is None else names
+            known = {**names.groups, **self._studies(resource, patient[0] if patient else None)}
+            consent = from_consent(resource, names.facilities, known)
             require_structure(resource)
         except LoadRefused as exc:
             raise LoadRefused([*exc.problems, *(one for one in problems if one not in exc.problems)]) from exc

@@ -22,6 +22,7 @@ from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.cache import open_cache
 from gateway.config import Settings
 from gateway.consent.belonging import Identity
+from gateway.consent.groups import StoredGroups
 from gateway.consent.label_rules import LabelRules, read_label_rules
 from gateway.consent.store import StoredConsents
 from gateway.consent_desk import ConsentDesk
@@ -104,6 +105,7 @@ def build_house(settings: Settings) -> House:
         rooms=rooms,
         desk=ConsentDesk(
             consents=consents,
+            groups=StoredGroups(engine, keys),
             mpi=index,
             facilities=registry.all,
             find_study=rooms.sightings.find,

@@ -15,6 +15,7 @@ from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
 from gateway.consent.belonging import Identity
+from gateway.consent.groups import StoredGroups
 from gateway.consent.period import FOREVER
 from gateway.consent.policy import Provision
 from gateway.consent.store import Filed, Filing, StoredConsents, StoredVersion
@@ -110,6 +111,7 @@ def open_desk(operator: Operator) -> ConsentDesk:
     """The desk where Consents are handed in, as `serve` has it."""
     return ConsentDesk(
         consents=open_consents(operator),
+        groups=StoredGroups(operator.engine, operator.keys),
         mpi=PatientIndex(operator.engine, operator.keys),
         facilities=FacilityRegistry(operator.engine, operator.keys).all,
         find_study=Sightings(operator.engine, operator.keys).find,

@@ -8,7 +8,10 @@ import click
 
 from gateway.errors import ConfigurationError, GatewayError, LoadRefused
 
-GROUPS = ("adt", "audit", "break-glass", "clients", "consents", "db", "explain", "facilities", "patients", "serve")
+GROUPS = (
+    *("adt", "audit", "break-glass", "clients", "consents", "db", "explain", "facilities", "groups", "patients"),
+    "serve",
+)
 """Each is a module of `gateway/cli/` whose `command` is the click command of that name."""
 
 

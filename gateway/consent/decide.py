@@ -92,7 +92,7 @@ class _Court:
         found = {
             consent.person or self._policy.patient
             for consent in self._policy.consents
-            if any(name.startswith(_STUDY) for rule in rules_of(consent) for name in rule.studies)
+            if any(name.startswith(_STUDY) for rule in rules_of(consent.root) for name in rule.studies)
         }
         return sorted(found)
 

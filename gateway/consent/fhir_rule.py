@@ -117,9 +117,10 @@ class RuleReader:
         kind = type_of(reference)
         if kind is not None and kind not in _ACTORS:
             self._walk.refuse(path, "whom it means is not evaluated; expected " + ", ".join(_ACTORS))
-        if kind == "Group":
-            return self._found(names, path, "unknown group: nobody can tell its members")
         facility = self._facility(reference)
+        group = {self._known[name] for name in names if self._known.get(name, "").startswith("Group/")}
+        if kind == "Group" or (group and facility is None):
+            return self._found(names, path, "unknown group: nobody can tell its members")
         if facility is not None:
             # Its bare names are left out, so that a user who is called like a facility is not taken for it.
             return (f"Organization/{facility}", *(name for name in names if ":" in name))

@@ -72,6 +72,8 @@ class ConsentVersion:
     """Implicit policies it names as what it builds on (`policy.uri`): they bound what its denies leave unsaid."""
     person: PatientID | None = None
     """The person it was filed for: under that one's id are its references to `ImagingStudy/{id}` to be read."""
+    groups: frozenset[str] = frozenset()
+    """The groups of the exchange that it names (`Group/{id}`)."""
 
     @property
     def reference(self) -> str:

@@ -13,8 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.consent.belonging import Identity, theirs
 from gateway.consent.fhir_consent import ENDED, ReadConsent, from_consent
+from gateway.consent.groups import StoredGroups
 from gateway.consent.policy import ConsentVersion, PatientPolicy, Provision
 from gateway.consent.tables import consent, consent_version
+from gateway.consent.verdict import rules_of
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading, writing
 from gateway.errors import LoadRefused
@@ -69,6 +71,7 @@ class StoredConsents:
         self._engine = engine
         self._keys = keys
         self._implicit = implicit
+        self._groups = StoredGroups(engine, keys)
         self._retired = identity.retired
         self._theirs = theirs(identity)
         self._current = (
@@ -85,14 +88,19 @@ class StoredConsents:
     def find(self, patient: PatientID) -> PatientPolicy:
         """All consents of the person as of now, under every id the person ever had and every identifier of today.
 
-        One that can't be evaluated comes without a rule, so that it denies, and raises an alert (T44). So does one
-        whose identifier several persons carry, unless it permits everything: then it is nobody's.
+        One that can't be evaluated comes without a rule, so that it denies, and raises an alert (T44): one that names a
+        group which is no more is such a one. So does one whose identifier several persons carry, unless it permits
+        everything: then it is nobody's.
         """
         with reading(self._engine) as connection:
             rows = connection.execute(self._current, {"patient": patient}).all()
+        on_file = [(row, self._read_once(*row), shared) for *row, shared in rows]
+        named = {group for _, version, _ in on_file if version.active for group in version.groups}
+        groups = self._groups.members(named) if named else {}
         versions = []
-        for *row, shared in rows:
-            version = self._read_once(*row)
+        for row, version, shared in on_file:
+            if version.active and not version.groups <= groups.keys():
+                version = replace(version, root=None)
             if version.active and version.root is None:
                 event(Event.CONSENT_NOT_EVALUABLE, level=logging.WARNING, reference=row[0].hex())
                 ALERTS.labels(kind="consent-not-evaluable").inc()
@@ -101,7 +109,7 @@ class StoredConsents:
                 ALERTS.labels(kind="consent-of-several").inc()
                 version = _of_several(version)
             versions.append(version)
-        return PatientPolicy(patient=patient, consents=tuple(versions), implicit=self._implicit)
+        return PatientPolicy(patient=patient, consents=tuple(versions), implicit=self._implicit, groups=groups)
 
     def history(self, patient: PatientID) -> Sequence[StoredVersion]:
         """Every version of every consent of the person, oldest first."""
@@ -239,6 +247,7 @@ class StoredConsents:
             root=read.root,
             bases=read.bases,
             person=PatientID(person),
+            groups=frozenset(name for rule in rules_of(read.root) for name in rule.actors if name.startswith("Group/")),
         )
 
 

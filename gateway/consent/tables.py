@@ -1,4 +1,4 @@
-"""Tables of consents: which version of each is the current one, and every version there ever was.
+"""Tables of consents: which version of each is the current one, every version there ever was, and groups of callers.
 
 In clear are only persons' surrogate ids, numbers and times. A Consent's id is chosen by whoever feeds it, so it is kept
 as a keyed hash too.
@@ -32,3 +32,11 @@ consent_version = Table(
     Column("content", Sealed, nullable=False, comment="the Consent as filed, and what it called facilities"),
 )
 """One version, never changed and never removed; `content` is bound to `key` and `version`."""
+
+consent_group = Table(
+    "consent_group",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("content", Sealed, nullable=False, comment="its names and members as JSON, bound to id"),
+)
+"""Organisations and users that a Consent may name as a whole: `Group/{id}`."""

@@ -146,9 +146,8 @@ def held_since(reading: Reading, data: Data, now: datetime) -> datetime:
     return max([reading.consent.recorded_at, *(limit for limit in limits if limit is not None and limit <= now)])
 
 
-def rules_of(consent: ConsentVersion) -> Iterable[Provision]:
-    """Every rule in it, the root first."""
-    root = consent.root
+def rules_of(root: Provision | None) -> Iterable[Provision]:
+    """Every rule of a Consent with that root, the root first."""
     if root is None:
         return ()
     return (root, *(inner for rule in root.nested for inner in (rule, *rule.nested)))

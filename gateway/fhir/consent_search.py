@@ -61,7 +61,7 @@ def parse_consent_search(pairs: Pairs, *, strict: bool, path_base: str) -> Conse
 
 
 def _names_any(stored: StoredVersion, actors: Sequence[str]) -> bool:
-    named = {name for rule in rules_of(stored.consent) for name in _actors_of(rule)}
+    named = {name for rule in rules_of(stored.consent.root) for name in _actors_of(rule)}
     return not named.isdisjoint(actors)
 
 
