@@ -216,7 +216,7 @@ def _as_text(found: PersonHistory) -> Iterator[str]:
         state = "" if one.active else ", inactive"
         yield f"  record {one.record_id}: {one.identifier.system}|{one.identifier.value}{state}"
         yield f"    {name}, born {said.birth_date or '(not said)'}, {said.sex or 'gender not said'}"
-        yield f"    {_why(one.why)}, {one.linked_at:%Y-%m-%d %H:%M} UTC, by {one.why.who}"
+        yield f"    here since {one.linked_at:%Y-%m-%d %H:%M} UTC, by {one.why.who}: {_why(one.why)}"
     for standing in found.conflicts:
         others = ", ".join(str(record_id) for record_id in standing.records)
         yield f"  look at this: an identifier of {standing.system} is also on record {others} ({standing.reason})"
@@ -227,18 +227,22 @@ def _as_text(found: PersonHistory) -> Iterator[str]:
     if moves:
         yield "  history"
     for event in moves:
-        yield f"    {event.at:%Y-%m-%d %H:%M} UTC record {event.record_id}: from {event.previous} to {event.person_id}"
+        went = f"from {event.previous} to {event.person_id}, by {event.who}"
+        yield f"    {event.at:%Y-%m-%d %H:%M} UTC record {event.record_id}: {went}: {_why(event)}"
 
 
 def _why(event: LinkEvent) -> str:
+    """Why the record went where it is, as things stood then: others may have come, left or changed since."""
     rule, system = event.reason["rule"], event.reason["system"]
     records = ", ".join(str(record_id) for record_id in event.reason["records"])
     if rule == "shares-identifier":
-        return f"shares an identifier of {system} with record {records}"
+        return f"it shared an identifier of {system} with record {records}"
     if rule == "kept-apart":
-        return f"kept apart, though it shares an identifier of {system} with record {records}"
+        return f"it was kept apart, though it shared an identifier of {system} with record {records}"
     if rule == "alike":
-        return f"alike record {records} ({event.score:.1f} bits, {event.algorithm})"
+        return f"it was alike record {records} ({event.score:.1f} bits, {event.algorithm})"
     if rule == "steward":
-        return f"decided by a steward, about record {records}"
-    return "moved with its person" if rule == "follows-its-person" else "shares no strong identifier with any record"
+        return f"a steward decided so, about record {records}"
+    if rule == "follows-its-person":
+        return "it moved with its person"
+    return "it shared no strong identifier with any record known then"

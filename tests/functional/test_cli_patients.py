@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,10 @@ def test_a_person_is_shown_with_their_records_and_why_they_are_linked(gateway: S
     assert gateway.run_json("patients", "show", shown["id"]) == shown
     assert gateway.run_json("patients", "show", f"Patient/{shown['id']}") == shown
     text = gateway.run("patients", "show", shown["id"]).stdout
-    assert f"shares an identifier of {NATIONAL} with record {first['record']}" in text
+    assert f"it shared an identifier of {NATIONAL} with record {first['record']}" in text
+    linked = datetime.fromisoformat(first["linked"])
+    assert f"here since {linked:%Y-%m-%d %H:%M} UTC, by operator " in text
+    assert "it shared no strong identifier with any record known then" in text
     assert "nobody is known" in gateway.run("patients", "show", f"{NORTH}|N-9", expect=1).stderr
 
 

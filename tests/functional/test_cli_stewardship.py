@@ -67,7 +67,7 @@ def test_persons_are_merged_and_the_merge_is_undone(gateway: Shell) -> None:
     assert [(past["decision"], past["kind"], past["undone"]) for past in shown["decisions"]] == [
         (decided["decision"], "merge", None)
     ]
-    assert "decided by a steward" in gateway.run("patients", "show", one).stdout
+    assert ": a steward decided so, about record " in gateway.run("patients", "show", one).stdout
     gateway.run("patients", "undo", str(decided["decision"]))
     assert person(gateway, "S-1", SOUTH)["id"] == other
     assert "undone" in gateway.run("patients", "show", one).stdout
