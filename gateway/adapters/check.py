@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.adapters.base import Conversation, FacilityReply, HTTPExchange, HTTPResult, ReplyStatus
-from gateway.adapters.qido import STUDY_FIELDS, Refused, read_rows
+from gateway.adapters.qido_answer import STUDIES, Refused, read_rows
 from gateway.model import Facility
 
 Rating = Literal["ok", "limited", "failed"]
@@ -47,8 +47,7 @@ class FacilityCheck:
         first = yield from self._ask(f"{base}/studies?{nobody}&limit=1")
         if not self._reachable(first):
             return FacilityReply(facility=self._facility, status=_status(first) or "answered")
-        fields = "".join(f"&includefield={field}" for field in STUDY_FIELDS)
-        self._note_fields((yield from self._ask(f"{base}/studies?{nobody}&limit=1{fields}")))
+        self._note_fields((yield from self._ask(f"{base}/studies?{nobody}&limit=1{STUDIES.fields}")))
         self._note_limit((yield from self._ask(f"{base}/studies?{nobody}&limit=1000&offset=0")))
         self._note_decoding((yield from self._ask(f"{base}/studies?{nobody}&limit=%31")))
         self._note_series((yield from self._ask(f"{base}/series?{nobody}&limit=1")))

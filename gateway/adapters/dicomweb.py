@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from gateway.adapters.base import (
     Conversation,
@@ -19,24 +20,20 @@ from gateway.adapters.base import (
     Target,
 )
 from gateway.adapters.manners import Manners, MannersMemory
-from gateway.adapters.qido import (
-    SERIES_FIELDS,
-    SERIES_UID,
-    STUDY_FIELDS,
-    STUDY_UID,
-    Listing,
-    patient_parameters,
-)
+from gateway.adapters.qido import Listing, patient_parameters
+from gateway.adapters.qido_answer import SERIES, STUDIES
 from gateway.adapters.row_check import Verdict, can_be_sent, check_row, issuers_of
-from gateway.imaging.dicom_json import Row, token
+from gateway.imaging.dicom_json import Row
 from gateway.imaging.from_dicom import (
     UnreadableStudy,
     issuer_of,
     patient_id_of,
     read_series,
     read_study,
+    study_uid_of,
     with_series,
 )
+from gateway.imaging.plain_rows import SeriesRow, StudyRow
 from gateway.imaging.study import Series, SourceStudy
 from gateway.model import Facility, LocalPatientID, SourceRecord, StudyUID
 
@@ -79,7 +76,7 @@ class DICOMwebAdapter:
         return _reply(facility, asked, unasked=len(target.records) - len(sendable))
 
 
-def _fetch(listings: Sequence[Listing], at_once: int | None = None) -> Asking:
+def _fetch(listings: Sequence[Listing[Any]], at_once: int | None = None) -> Asking:
     """All `listings` have ended: complete, cut off or failed.
 
     Asked some at once, they are no longer asked once one is cut off: the archive does not keep to what it is asked.
@@ -124,15 +121,13 @@ class _Asked:
         self._series_manners = series
         self._base = facility.query_url or ""
         parameters = patient_parameters(record.identifier.value)
-        self.studies_listing = Listing(
-            f"{self._base}/studies", parameters, STUDY_UID, STUDY_FIELDS, studies, MOST_STUDIES
-        )
+        self.studies_listing = Listing(f"{self._base}/studies", parameters, STUDIES, studies, MOST_STUDIES)
         self._series_listing = (
-            Listing(f"{self._base}/series", parameters, SERIES_UID, SERIES_FIELDS, series, MOST_SERIES)
+            Listing(f"{self._base}/series", parameters, SERIES, series, MOST_SERIES)
             if wants_series and not series.unsupported
             else None
         )
-        self._left: dict[StudyUID, Listing] = {}
+        self._left: dict[StudyUID, Listing[SeriesRow]] = {}
         self._series: dict[StudyUID, dict[str, Series]] = {}
         self.studies: dict[StudyUID, SourceStudy] = {}
         self.counts = _Counts()
@@ -141,7 +136,7 @@ class _Asked:
         """True where the patient's series tell of a study that the list of studies does not hold."""
         self._listed: set[str] = set()
 
-    def listings(self) -> list[Listing]:
+    def listings(self) -> list[Listing[Any]]:
         """What is asked first, side by side."""
         return [self.studies_listing] if self._series_listing is None else [self.studies_listing, self._series_listing]
 
@@ -153,7 +148,7 @@ class _Asked:
             if not row:
                 self.counts.unreadable += 1
                 continue
-            self._listed.add(token(row, STUDY_UID) or "")
+            self._listed.add(study_uid_of(row) or "")
             verdict = check_row(row, self._record, issuers)
             self.counts.count(verdict)
             if verdict == "accepted":
@@ -162,10 +157,10 @@ class _Asked:
             failure = self._series_listing.failure
             if failure is not None and failure.code in _NOT_SUPPORTED and self.studies_listing.failure is None:
                 self._series_manners.unsupported = True
-            for row in self._series_listing.rows:
-                self._accept_series(row, None)
+            for series in self._series_listing.rows:
+                self._accept_series(series, None)
 
-    def series_left(self) -> list[Listing]:
+    def series_left(self) -> list[Listing[Any]]:
         """A list for each study whose series did not come, or not all, when all series were asked for at once."""
         # Of an archive that overflows, enough has been read.
         given_up = self._timed_out() or self.studies_listing.truncated
@@ -174,8 +169,7 @@ class _Asked:
             uid: Listing(
                 f"{self._base}/studies/{uid}/series",
                 (None,),
-                SERIES_UID,
-                SERIES_FIELDS,
+                SERIES,
                 self._series_manners,
                 MOST_SERIES_OF_A_STUDY,
             )
@@ -211,7 +205,7 @@ class _Asked:
             return found > 0 and found >= stated
         return found > 0 and self._series_listing is not None and self._series_listing.complete
 
-    def _accept(self, row: Row) -> None:
+    def _accept(self, row: Row | StudyRow) -> None:
         try:
             study = read_study(row, self._facility, self._record.record_id, self._local_id)
         except UnreadableStudy:
@@ -219,7 +213,7 @@ class _Asked:
             return
         self.studies.setdefault(study.uid, study)
 
-    def _accept_series(self, row: Row, of: StudyUID | None) -> None:
+    def _accept_series(self, row: Row | SeriesRow, of: StudyUID | None) -> None:
         patient_id = patient_id_of(row)
         if patient_id is not None and patient_id != self._patient_id:
             self.counts.dropped += 1

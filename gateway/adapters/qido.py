@@ -1,43 +1,21 @@
-"""Asking an archive by QIDO-RS (DICOM PS3.18 §10.6): how a question is written, how an answer is read, page by page."""
+"""Asking an archive by QIDO-RS (DICOM PS3.18 §10.6): how a question is written, and how a list is read page by page."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Generic
 from urllib.parse import quote
 
-import orjson
-
-from gateway.adapters.base import HTTPExchange, HTTPResult, ReplyStatus
+from gateway.adapters.base import HTTPExchange, HTTPResult
 from gateway.adapters.manners import Manners
-from gateway.imaging.dicom_json import Row, token
-
-STUDY_UID = "0020000D"
-SERIES_UID = "0020000E"
-STUDY_FIELDS = (
-    *("00080051", "00080056", "00080061", "00080090", "00080201", "00081030", "00081032"),
-    *("00100010", "00100021", "00100030", "00201206", "00201208"),
-)
-SERIES_FIELDS = (
-    "00080021",
-    "00080031",
-    "00080060",
-    "00080201",
-    "0008103E",
-    "00100021",
-    "00180015",
-    "00200060",
-    "00201209",
-)
+from gateway.adapters.qido_answer import Level, R, Refused, read_level
+from gateway.imaging.dicom_json import Row
 
 MOST_PAGES = 64
 _MOST_PAGES_AT_ONCE = 8
-_MOST_TOKENS = 1_500_000
 _UNESCAPED = "!\"$'()-./:;<=>@[]^_`{|}~"
 """What may stand in a query as it is: an old Orthanc does not decode what is escaped. Never `& # % +` or a space."""
 _GRAMMAR = "!$'()-./:;=@_~"
 """What RFC 3986 §3.4 allows there; a strict server refuses the rest."""
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,77 +50,21 @@ def patient_parameters(patient_id: str) -> tuple[PatientParameter, ...]:
     return (first, PatientParameter(f"PatientID={strict}", True))
 
 
-class Refused(Exception):
-    """An answer that holds no rows; `status` says why, `code` is the HTTP status where there was one."""
-
-    def __init__(self, status: ReplyStatus, code: int = 0) -> None:
-        super().__init__(status)
-        self.status = status
-        self.code = code
-
-
-def read_rows(result: HTTPResult) -> list[Row]:
-    """The rows of an answer. 204, `[]`, `null` and nothing at all are no rows; what is no object among rows is an empty
-    row, for the reader to count. Raises Refused.
-    """
-    if result.failure is not None:
-        raise Refused("unreadable" if result.failure == "too_large" else result.failure)
-    if result.status == 204:
-        return []
-    if result.status not in (200, 206):
-        raise Refused(_status_of(result.status), result.status)
-    body = result.body.removeprefix(_BOM)
-    if not body.strip():
-        return []
-    if len(body) > _MOST_TOKENS and sum(map(body.count, (b",", b"[", b"{"))) > _MOST_TOKENS:
-        raise Refused("unreadable")
-    try:
-        rows = orjson.loads(body)  # refuses NaN, invalid UTF-8, lone surrogates and deep nesting by itself
-        if rows is None:
-            return []
-        if type(rows) is not list or (rows and dict not in set(map(type, rows))):
-            raise Refused("unreadable")
-        rows = [row if type(row) is dict else {} for row in rows]
-        if body.count(b'"00100020"') > len(rows) or body.count(b'"0020000D"') > len(rows):
-            # Identifiers stand there more often than there are rows: inside sequences, or twice in a row.
-            json.loads(body, object_pairs_hook=_refuse_duplicates)
-    except (ValueError, RecursionError):
-        raise Refused("unreadable") from None
-    return rows
-
-
-def _status_of(code: int) -> ReplyStatus:
-    return "unreachable" if code >= 500 or code in (408, 425, 429) else "refused"
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        _duplicate()
-    return found
-
-
-def _duplicate() -> NoReturn:
-    msg = "an attribute stands twice in one row"
-    raise ValueError(msg)
-
-
-class Listing:
+class Listing(Generic[R]):
     """One list of an archive, read page by page until it is complete, fails, or has grown to its cap."""
 
     def __init__(
         self,
         url: str,
         parameters: Sequence[PatientParameter | None],
-        uid_tag: str,
-        fields: Sequence[str],
+        level: Level[R],
         manners: Manners,
         most_rows: int,
     ) -> None:
         """`parameters` are the ways to write the question, tried in order; None: the URL says it all."""
         self.failure: Refused | None = None
         self._url = url
-        self._fields = "".join(f"&includefield={field}" for field in fields)
+        self._level = level
         self._manners = manners
         self._attempts = [
             (parameter, style)
@@ -150,12 +72,12 @@ class Listing:
             for style in range(manners.style, len(STYLES))
             if STYLES[style].limit is not None or parameter is None or not parameter.escaped
         ]
-        self._pages = _Pages(uid_tag, manners, most_rows)
+        self._pages: _Pages[R] = _Pages(level, manners, most_rows)
         if not self._attempts:
             self.failure = Refused("refused", 400)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Row | R]:
         """What has been read."""
         return self._pages.rows
 
@@ -198,7 +120,7 @@ class Listing:
                 return
             _, style = self._attempts[0]
             try:
-                page = read_rows(result)
+                page = read_level(result, self._level)
             except Refused as refused:
                 self._take_refusal(refused)
             else:
@@ -222,11 +144,11 @@ class Listing:
             if parameter is not None and parameter.escaped:
                 limit = "".join(f"%{ord(digit):02X}" for digit in limit)
             parts += [f"limit={limit}", f"offset={offset}"]
-        query = "&".join(parts) + (self._fields if style.fields else "")
+        query = "&".join(parts) + (self._level.fields if style.fields else "")
         return f"{self._url}?{query}" if query else self._url
 
 
-class _Pages:
+class _Pages(Generic[R]):
     """How far a list has been read, and whether there is more.
 
     Archives ignore `limit`, ignore `offset`, or cut an answer off at a cap of their own, without a word. So a page that
@@ -235,11 +157,11 @@ class _Pages:
     then denies at any offset, as Orthanc's `LimitFindResults` does, can't be seen here.)
     """
 
-    def __init__(self, uid_tag: str, manners: Manners, most_rows: int) -> None:
-        self.rows: list[Row] = []
+    def __init__(self, level: Level[R], manners: Manners, most_rows: int) -> None:
+        self.rows: list[Row | R] = []
         self.ended = False
         self.truncated = False
-        self._uid_tag = uid_tag
+        self._uid_of = level.uid_of
         self._manners = manners
         self._most_rows = most_rows
         self._seen: set[str] = set()
@@ -260,7 +182,7 @@ class _Pages:
         at_once, self._at_once = self._at_once, min(self._at_once * 2, _MOST_PAGES_AT_ONCE)
         return [(self._count + n) * self._step for n in range(at_once)]
 
-    def take(self, page: list[Row], limit: int | None, *, told_of_more: bool) -> None:
+    def take(self, page: Sequence[Row | R], limit: int | None, *, told_of_more: bool) -> None:
         """Add the next page."""
         first = not self.begun
         self._count += 1
@@ -283,17 +205,17 @@ class _Pages:
             self.truncated = self.ended = True
             del self.rows[self._most_rows :]
 
-    def _brings_new(self, page: list[Row]) -> bool:
+    def _brings_new(self, page: Sequence[Row | R]) -> bool:
         if not self._seen:  # most lists have one page, and need no memory of what was on it
             self._seen = self._uids_of(self.rows)
         new = self._uids_of(page) - self._seen
         self._seen |= new
         return bool(new)
 
-    def _uids_of(self, rows: list[Row]) -> set[str]:
-        return {uid for row in rows if (uid := token(row, self._uid_tag)) is not None}
+    def _uids_of(self, rows: Sequence[Row | R]) -> set[str]:
+        return {uid for row in rows if (uid := self._uid_of(row)) is not None}
 
-    def _take_repetition(self, page: list[Row], limit: int | None) -> None:
+    def _take_repetition(self, page: Sequence[Row | R], limit: int | None) -> None:
         self.ended = True
         if self._probing:
             self._manners.truthful_up_to = max(self._manners.truthful_up_to, self._step)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-from gateway.imaging.dicom_json import Row, token
-from gateway.imaging.from_dicom import RowPatient, issuer_of, patient_id_of, patient_of
+from gateway.imaging.dicom_json import Row
+from gateway.imaging.from_dicom import RowPatient, birth_date_of, issuer_of, patient_id_of, patient_of
+from gateway.imaging.plain_rows import StudyRow
 from gateway.model import Demographics, Facility, SourceRecord
 
 Verdict = Literal["accepted", "another_patient", "contradicts"]
@@ -51,13 +52,13 @@ def issuers_of(facility: Facility, stated: Iterable[str | None]) -> frozenset[st
     return frozenset(known)
 
 
-def check_row(row: Row, record: SourceRecord, issuers: frozenset[str]) -> Verdict:
+def check_row(row: Row | StudyRow, record: SourceRecord, issuers: frozenset[str]) -> Verdict:
     """What may be done with a row that came back when `record` was asked for."""
     # Nearly every row says the very PatientID and birth date of the record; then its name has nothing to decide.
     if (
         patient_id_of(row) == record.identifier.value.strip(" ")
         and issuer_of(row) is None
-        and token(row, "00100030") == _written_as_da(record.demographics.birth_date)
+        and birth_date_of(row) == _written_as_da(record.demographics.birth_date)
     ):
         return "accepted"
     return judge_row(patient_of(row), record, issuers)

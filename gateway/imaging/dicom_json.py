@@ -6,6 +6,7 @@ string with backslashes for several values. All of that is read; what can't be r
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -13,7 +14,10 @@ Row = Mapping[str, Any]
 LONGEST_TEXT = 1024
 """Longer words are cut. DICOM's own limits (64 for LO) are exceeded in the field, and what is beyond is still true."""
 LONGEST_CODE = 64
-_GREATEST = 2**31 - 1
+LONGEST_TOKEN = LONGEST_CODE + 2
+"""With its padding."""
+GREATEST = 2**31 - 1
+"""What FHIR's unsignedInt can hold."""
 _WHOLE = re.compile(r"\+?[0-9]{1,10}(?:\.0*)?")
 
 _TO_SPACE = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
@@ -77,7 +81,7 @@ def token(row: Row, tag: str) -> str | None:
     found = attribute.get("Value") if type(attribute) is dict else attribute
     if type(found) is not list:
         found = _listed(attribute)
-    if not found or type(value := found[0]) is not str or len(value) > LONGEST_CODE + 2:
+    if not found or type(value := found[0]) is not str or len(value) > LONGEST_TOKEN:
         return None
     return value.strip(" \0")
 
@@ -89,12 +93,22 @@ def exact(row: Row, tag: str, most: int = LONGEST_CODE) -> str | None:
 
 
 def texts(row: Row, tag: str) -> list[str]:
-    """All values of a short coded attribute; a string that holds several is taken apart at its backslashes."""
-    found = []
-    for value in values(row, tag):
+    """All values of a short coded attribute."""
+    return list(_coded(values(row, tag)))
+
+
+@lru_cache(maxsize=1024)
+def coded(stated: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of a short coded attribute, cleaned; a string that holds several is taken apart at its backslashes."""
+    return _coded(stated)
+
+
+def _coded(stated: Sequence[Any]) -> tuple[str, ...]:
+    found: list[str] = []
+    for value in stated:
         parts = value.split("\\") if type(value) is str and "\\" in value else (value,)
         found += [words for part in parts if (words := clean(part, LONGEST_CODE))]
-    return found
+    return tuple(found)
 
 
 def count(row: Row, tag: str) -> int | None:
@@ -103,13 +117,14 @@ def count(row: Row, tag: str) -> int | None:
     if attribute is None:
         return None
     for value in _listed(attribute):
-        number = value if type(value) is int else _whole(value)
-        if number is not None and 0 <= number <= _GREATEST:
+        number = value if type(value) is int else whole_number(value)
+        if number is not None and 0 <= number <= GREATEST:
             return number
     return None
 
 
-def _whole(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
+    """The whole number that an archive wrote as a string or with a fraction of nothing, or None."""
     if type(value) is float:
         return int(value) if value.is_integer() else None
     if type(value) is str and _WHOLE.fullmatch(value := value.strip(" \0")):

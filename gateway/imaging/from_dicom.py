@@ -10,9 +10,27 @@ from functools import lru_cache
 from operator import attrgetter
 
 from gateway.imaging.coding_schemes import coding_of, system_of_universal_id
-from gateway.imaging.dicom_json import Row, count, exact, items, text, texts, token, values
+from gateway.imaging.dicom_json import (
+    LONGEST_CODE,
+    Row,
+    coded,
+    count,
+    exact,
+    items,
+    text,
+    texts,
+    token,
+    values,
+)
 from gateway.imaging.dicom_time import read_date, read_started
-from gateway.imaging.person_name import family_names, readable_name
+from gateway.imaging.person_name import (
+    cleaned_groups,
+    family_names,
+    read_families,
+    read_plain_name,
+    readable_name,
+)
+from gateway.imaging.plain_rows import SeriesRow, StudyRow, count_of, groups_of, text_of, token_of
 from gateway.imaging.study import Availability, Series, SourceStudy
 from gateway.model import Coding, Facility, Identifier, LocalPatientID, StudyUID
 
@@ -41,19 +59,41 @@ class RowPatient:
     """(0010,0030) as `YYYY-MM-DD`."""
 
 
-def patient_of(row: Row) -> RowPatient:
+def patient_of(row: Row | StudyRow) -> RowPatient:
     """Whose the row says it is, as it says it."""
-    birth_date = read_date(token(row, "00100030"))
+    if isinstance(row, StudyRow):
+        family = read_families(cleaned_groups(groups_of(row.patient_name)))
+    else:
+        family = family_names(row, "00100010")
+    birth_date = read_date(birth_date_of(row))
     return RowPatient(
         patient_id=patient_id_of(row),
         issuer=issuer_of(row),
-        family=family_names(row, "00100010"),
+        family=family,
         birth_date=birth_date.isoformat() if birth_date else None,
     )
 
 
-def patient_id_of(row: Row) -> str | None:
+def study_uid_of(row: Row | StudyRow) -> str | None:
+    """(0020,000D) as it stands there."""
+    return token_of(row.uid) if isinstance(row, StudyRow) else token(row, "0020000D")
+
+
+def series_uid_of(row: Row | SeriesRow) -> str | None:
+    """(0020,000E) as it stands there."""
+    return token_of(row.uid) if isinstance(row, SeriesRow) else token(row, "0020000E")
+
+
+def birth_date_of(row: Row | StudyRow) -> str | None:
+    """(0010,0030) as it stands there."""
+    return token_of(row.birth_date) if isinstance(row, StudyRow) else token(row, "00100030")
+
+
+def patient_id_of(row: Row | StudyRow | SeriesRow) -> str | None:
     """(0010,0020). Leading and trailing spaces and NULs are padding (PS3.5 §6.2, LO); two values are none."""
+    if isinstance(row, (StudyRow, SeriesRow)):
+        stated = row.patient_id
+        return None if stated is None or stated.Value is None else stated.Value[0].strip(" \0") or None
     found = values(row, "00100020")
     if len(found) != 1:
         return None
@@ -63,13 +103,15 @@ def patient_id_of(row: Row) -> str | None:
     return value.strip(" \0") or None
 
 
-def issuer_of(row: Row) -> str | None:
+def issuer_of(row: Row | StudyRow) -> str | None:
     """(0010,0021)."""
-    return text(row, "00100021")
+    return text_of(row.issuer) if isinstance(row, StudyRow) else text(row, "00100021")
 
 
-def read_study(row: Row, facility: Facility, record_id: int, local_id: LocalPatientID) -> SourceStudy:
+def read_study(row: Row | StudyRow, facility: Facility, record_id: int, local_id: LocalPatientID) -> SourceStudy:
     """The study that a row of a study query tells of. Raises UnreadableStudy where it has no Study Instance UID."""
+    if isinstance(row, StudyRow):
+        return _read_plain_study(row, facility, record_id, local_id)
     return SourceStudy(
         uid=StudyUID(_valid_uid(token(row, "0020000D"))),
         facility=facility.id,
@@ -78,25 +120,54 @@ def read_study(row: Row, facility: Facility, record_id: int, local_id: LocalPati
         started=read_started(
             token(row, "00080020"), token(row, "00080030"), token(row, "00080201"), facility.time_zone
         ),
-        modalities=tuple(sorted({code for one in texts(row, "00080061") if (code := _modality(one))})),
+        modalities=_modalities(tuple(texts(row, "00080061"))),
         description=text(row, "00081030"),
-        accession=_accession(row, facility),
+        accession=_accession(exact(row, "00080050"), items(row, "00080051") if "00080051" in row else (), facility),
         referrer=readable_name(row, "00080090"),
-        procedure_codes=_procedure_codes(row) if "00081032" in row else (),
-        availability=_availability(row),
+        procedure_codes=_procedure_codes(items(row, "00081032")) if "00081032" in row else (),
+        availability=_availability(token(row, "00080056")),
         number_of_series=count(row, "00201206"),
         number_of_instances=count(row, "00201208"),
     )
 
 
+def _read_plain_study(row: StudyRow, facility: Facility, record_id: int, local_id: LocalPatientID) -> SourceStudy:
+    modalities, referrer, codes = row.modalities, row.referrer, row.procedure_codes
+    accession = text_of(row.accession, LONGEST_CODE + 1)
+    return SourceStudy(
+        StudyUID(_valid_uid(token_of(row.uid))),
+        facility.id,
+        local_id,
+        record_id,
+        read_started(token_of(row.date), token_of(row.time), token_of(row.offset), facility.time_zone),
+        () if modalities is None or modalities.Value is None else _modalities(coded(modalities.Value)),
+        text_of(row.description),
+        _accession(
+            accession if accession is None or len(accession) <= LONGEST_CODE else None,
+            items({"": row.accession_issuer}, "") if row.accession_issuer is not None else (),
+            facility,
+        ),
+        None if referrer is None else read_plain_name(groups_of(referrer)),
+        () if codes is None else _procedure_codes(items({"": codes}, "")),
+        _availability(token_of(row.availability)),
+        count_of(row.series),
+        count_of(row.instances),
+    )
+
+
 def read_series(
-    row: Row, facility: Facility, study_uid: StudyUID | None = None, known: Collection[StudyUID] = ()
+    row: Row | SeriesRow,
+    facility: Facility,
+    study_uid: StudyUID | None = None,
+    known: Collection[StudyUID] = (),
 ) -> tuple[StudyUID, Series]:
     """The series that a row of a series query tells of, and the study it belongs to.
 
     `study_uid` is the study whose series were asked for, if it was one: its rows need not name it. `known` are UIDs
     that have been read before. Raises UnreadableStudy where a UID is none, or names another study.
     """
+    if isinstance(row, SeriesRow):
+        return _read_plain_series(row, facility, study_uid, known)
     if study_uid is None or "0020000D" in row:
         text_ = token(row, "0020000D")
         stated = StudyUID(text_ if text_ is not None and text_ in known else _valid_uid(text_))
@@ -104,7 +175,6 @@ def read_series(
             raise UnreadableStudy("a series of another study")
         study_uid = stated
     modality = token(row, "00080060")
-    laterality = token(row, "00200060")
     return study_uid, Series(
         uid=_valid_uid(token(row, "0020000E")),
         number=count(row, "00200011"),
@@ -112,10 +182,34 @@ def read_series(
         description=text(row, "0008103E"),
         instances=count(row, "00201209"),
         body_part=text(row, "00180015", _LONGEST_BODY_PART),
-        laterality=laterality.upper() if laterality in ("L", "R", "l", "r") else None,
+        laterality=_side(token(row, "00200060")),
         started=read_started(token(row, "00080021"), token(row, "00080031"), token(row, "00080201"), facility.time_zone)
         if "00080021" in row
         else None,
+    )
+
+
+def _read_plain_series(
+    row: SeriesRow, facility: Facility, study_uid: StudyUID | None, known: Collection[StudyUID]
+) -> tuple[StudyUID, Series]:
+    if study_uid is None or row.study is not None:
+        text_ = token_of(row.study)
+        stated = StudyUID(text_ if text_ is not None and text_ in known else _valid_uid(text_))
+        if study_uid is not None and study_uid != stated:
+            raise UnreadableStudy("a series of another study")
+        study_uid = stated
+    modality, laterality = token_of(row.modality), row.laterality
+    return study_uid, Series(
+        _valid_uid(token_of(row.uid)),
+        count_of(row.number),
+        _modality(modality) if modality else None,
+        text_of(row.description),
+        count_of(row.instances),
+        text_of(row.body_part, _LONGEST_BODY_PART),
+        None if laterality is None else _side(token_of(laterality)),
+        None
+        if row.date is None
+        else read_started(token_of(row.date), token_of(row.time), token_of(row.offset), facility.time_zone),
     )
 
 
@@ -147,22 +241,29 @@ def _valid_uid(value: str | None) -> str:
 
 
 @lru_cache(maxsize=1024)
+def _modalities(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({code for one in texts if (code := _modality(one))}))
+
+
+@lru_cache(maxsize=1024)
 def _modality(text: str) -> str | None:
     """The modality's code. `*` and whatever is no code string (PS3.5 §6.2 CS) says nothing."""
     code = text.partition("\\")[0].strip().upper()
     return code if _MODALITY.fullmatch(code) else None
 
 
-def _availability(row: Row) -> Availability:
+def _side(laterality: str | None) -> str | None:
+    return laterality.upper() if laterality in ("L", "R", "l", "r") else None
+
+
+def _availability(stated: str | None) -> Availability:
     """Contract: at hand where the archive says online, nearline or nothing (0008,0056)."""
-    return "available" if token(row, "00080056") in _AT_HAND else "unknown"
+    return "available" if stated in _AT_HAND else "unknown"
 
 
-def _accession(row: Row, facility: Facility) -> Identifier | None:
-    number = exact(row, "00080050")
+def _accession(number: str | None, issuers: Sequence[Row], facility: Facility) -> Identifier | None:
     if number is None:
         return None
-    issuers = items(row, "00080051") if "00080051" in row else ()
     for issuer in issuers:
         system = system_of_universal_id(exact(issuer, "00400032"), exact(issuer, "00400033"))
         if system:
@@ -170,10 +271,10 @@ def _accession(row: Row, facility: Facility) -> Identifier | None:
     return Identifier(facility.accession_system or "", number)
 
 
-def _procedure_codes(row: Row) -> tuple[Coding, ...]:
+def _procedure_codes(stated: Sequence[Row]) -> tuple[Coding, ...]:
     """(0008,1032), each code once, in the archive's order."""
     found: dict[tuple[str, str], Coding] = {}
-    for item in items(row, "00081032"):
+    for item in stated:
         coding = coding_of(item)
         if coding is not None:
             found.setdefault((coding.system, coding.code), coding)

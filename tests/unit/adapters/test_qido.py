@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gateway.adapters.base import HTTPResult
-from gateway.adapters.qido import Refused, patient_parameters, read_rows
+from gateway.adapters.qido import patient_parameters
+from gateway.adapters.qido_answer import Refused, read_rows
 from tests.facilities.rows import Row, a_study_row, attribute
 
 
