@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from urllib.parse import parse_qsl, unquote
 
 from gateway.audit import balp
 from gateway.audit.balp import Element, shown
@@ -17,10 +18,19 @@ def patient(person: str | None) -> list[Element]:
 
 
 def query(record: AuditRecord) -> list[Element]:
-    """The raw request, byte for byte, base64 encoded (BALP `entity[query]`)."""
+    """The raw request, byte for byte, base64 encoded (BALP `entity[query]`), and what it asks in words for people."""
     if not record.request:
         return []
-    return [{"type": balp.SYSTEM_OBJECT, "role": balp.QUERY_ROLE, "query": _base64(record.request)}]
+    entity = {"type": balp.SYSTEM_OBJECT, "role": balp.QUERY_ROLE, "query": _base64(record.request)}
+    return [{**entity, "description": _for_people(record.request)}]
+
+
+def _for_people(request: str) -> str:
+    """The request with its parameters decoded, one after another; what can't be seen is shown as `shown` does."""
+    line, _, form = request.partition("\n\n")
+    where, _, query = line.partition("?")
+    pairs = [pair for text in (query, form) for pair in parse_qsl(text, keep_blank_values=True)]
+    return "; ".join([shown(unquote(where)), *(f"{shown(name)} = {shown(value)}" for name, value in pairs)])
 
 
 def transaction(record: AuditRecord) -> list[Element]:

@@ -129,6 +129,30 @@ def test_t084_the_query_is_the_base64_of_the_exact_raw_request(request_text: str
     assert "Bearer" not in str(event)
 
 
+@pytest.mark.parametrize(
+    ("request_text", "told"),
+    [
+        (
+            "GET /fhir/r4/ImagingStudy?patient.identifier=urn:oid:1.2%7CA%20%C3%BC&started=ge2024&_count=",
+            "GET /fhir/r4/ImagingStudy; patient.identifier = urn:oid:1.2|A ü; started = ge2024; _count = ",
+        ),
+        (
+            "POST /fhir/r4/ImagingStudy/_search?_format=json\n\npatient=Patient/1&modality=CT",
+            "POST /fhir/r4/ImagingStudy/_search; _format = json; patient = Patient/1; modality = CT",
+        ),
+        ("GET /fhir/r4/Patient?_id=%0A%00%E2%80%AE\r", "GET /fhir/r4/Patient; _id = \\u000a\\u0000\\u202e\\u000d"),
+        ("GET /fhir/r4/Patient?_id=%FF", "GET /fhir/r4/Patient; _id = \N{REPLACEMENT CHARACTER}"),
+        ("DELETE /fhir/r4/Patient", "DELETE /fhir/r4/Patient"),
+    ],
+)
+def test_the_query_is_described_for_people_too(request_text: str, told: str) -> None:
+    """BALP `entity[query].description`: decoded, in order, and nothing in it can move a terminal or hide."""
+    (event,) = _of(_events(a_record(request=request_text)), "PatientQuery")
+    (query,) = entities_of(event, OBJECT)
+
+    assert query["description"] == told
+
+
 def test_the_result_of_a_search_is_told_by_the_disclosure_and_not_by_the_query() -> None:
     """BALP: result count and content are not recorded in the query event; the accounting of disclosures needs them."""
     events = _events(a_record())
