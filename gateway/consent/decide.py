@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from gateway.consent.labels import NO_REDISCLOSURE, NORMAL, Labels, is_normal
 from gateway.consent.policy import POLICY_URL, Decision, PatientPolicy
-from gateway.consent.reach import Data, data_of
+from gateway.consent.reach import Data, data_of, names_elsewhere
 from gateway.consent.verdict import Asked, Reading, closes, ended_at, held_since, read_consent, rules_of
 from gateway.consent.words import PURPOSE_WORDS
 from gateway.imaging.study import SourceStudy
@@ -57,10 +57,12 @@ def decide_sources(
     persons = court.persons_who_name_studies() if study_id is not None else ()
     decisions: dict[tuple[FacilityID, Labels], Decision] = {}
     decided = []
+    elsewhere = names_elsewhere(studies) if court.tells_studies_apart else {}
     for study, label in zip(studies, labels or (NORMAL,) * len(studies), strict=True):
         if court.tells_studies_apart:
             also = [f"{_STUDY}{study_id(person, study.uid)}" for person in persons] if study_id else ()
-            decided.append(court.decide(data_of(study, label, *also)))
+            named = elsewhere.get(study.uid, frozenset())
+            decided.append(court.decide(data_of(study, label, *also, elsewhere=named)))
             continue
         key = study.facility, label
         if key not in decisions:

@@ -20,6 +20,8 @@ RULE = frozenset(("period", "purpose", "actor", "data", "dataPeriod", "securityL
 _ROLE = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _ACTORS = ("Device", "Group", "Organization", "Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
 _MEANINGS = ("instance", "related", "authoredby")
+_STUDY_TYPES = (None, "ImagingStudy", "ServiceRequest")
+"""What a reference to a study may say it is: the study, or the order whose accession number the study has."""
 _STUDY_UID = re.compile(r"(?:urn:oid:)?((?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+)", re.ASCII)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 _UID_SYSTEM = "urn:dicom:uid"
@@ -170,7 +172,9 @@ class RuleReader:
         """A study by its UID, by what it was ordered as (its accession number), or by its id here."""
         names = [_without_uid_system(name) for name in names_in(reference)]
         plain = tuple(uid[1] if (uid := _STUDY_UID.fullmatch(name)) else name for name in names)
-        if plain and all(_STUDY_UID.fullmatch(name) or _is_identifier(name) for name in plain):
+        # An encounter's number would pass for an accession number, and then protect nothing.
+        is_study = type_of(reference) in _STUDY_TYPES
+        if is_study and plain and all(_STUDY_UID.fullmatch(name) or _is_identifier(name) for name in plain):
             return plain
         return self._found(
             tuple(names),

@@ -5,6 +5,7 @@ and a deny only if it reaches every one: nobody is left out who may have somethi
 can't.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 from gateway.consent.labels import NORMAL, SCALE, Labels, deny_reaches, may_reach, permit_reaches
 from gateway.consent.policy import DataPeriod, Provision
 from gateway.imaging.study import SourceStudy
-from gateway.model import FacilityID, Moment
+from gateway.model import FacilityID, Moment, StudyUID
 
 Attribute = Literal["sources", "studies", "times", "labels", "recipients", "purposes", "programmes"]
 """What a rule that doesn't match is about others in. Programmes are those of 42 CFR Part 2."""
@@ -28,15 +29,29 @@ class Data:
     names: frozenset[str] | None = None
     """All that a consent may call the study; None for a facility as a whole."""
     started: Moment | None = None
+    elsewhere: frozenset[str] = frozenset()
+    """What other sources call the same study: whoever withholds it by one of its names withholds every copy."""
 
 
-def data_of(study: SourceStudy, labels: Labels = NORMAL, *also: str) -> Data:
+def data_of(study: SourceStudy, labels: Labels = NORMAL, *also: str, elsewhere: frozenset[str] = frozenset()) -> Data:
     """The source of a study, as a consent may name it, and `also` by its ids here."""
     names = {str(study.uid), *also}
-    if study.accession is not None and study.accession.system:
+    if study.accession is not None:
         names.add(f"{study.accession.system}|{study.accession.value}")
     moment = study.started.moment if study.started is not None else None
-    return Data(study.facility, labels, frozenset(names), moment)
+    return Data(study.facility, labels, frozenset(names), moment, elsewhere)
+
+
+def names_elsewhere(studies: Sequence[SourceStudy]) -> Mapping[StudyUID, frozenset[str]]:
+    """By UID, the accession numbers of each study that has several sources, whichever source tells them."""
+    by_uid: dict[StudyUID, list[SourceStudy]] = {}
+    for study in studies:
+        by_uid.setdefault(study.uid, []).append(study)
+    return {
+        uid: frozenset(f"{one.accession.system}|{one.accession.value}" for one in sources if one.accession)
+        for uid, sources in by_uid.items()
+        if len(sources) > 1
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +101,9 @@ class Reach:
             return True
         if not self.studies:
             return False
-        return self.permits if data.names is None else not data.names.isdisjoint(self.studies)
+        if data.names is None:
+            return self.permits
+        return not data.names.isdisjoint(self.studies) or not (self.permits or data.elsewhere.isdisjoint(self.studies))
 
     def _is_in_time(self, period: DataPeriod, data: Data) -> bool:
         """A permit reaches what was wholly made in the time, a deny what may have been; a time not told may be any."""
@@ -118,11 +135,16 @@ def reach_of(rule: Provision, outer: Provision, *, emergency: bool) -> Reach:
     return Reach(
         permits=rule.type == "permit",
         authored_by=data.authored_by,
-        studies=data.studies,
+        studies=data.studies if rule.type == "permit" else _of_any_system(data.studies),
         labels=rule.labels or outer.labels,
         period=rule.data_period or outer.data_period,
         emergency=emergency,
     )
+
+
+def _of_any_system(studies: tuple[str, ...]) -> tuple[str, ...]:
+    """A deny of an accession number also reaches a study whose archive doesn't say who assigned it that number."""
+    return (*studies, *(f"|{value}" for _, found, value in (one.partition("|") for one in studies) if found))
 
 
 def _on_the_calendar(moment: Moment) -> Moment:

@@ -88,6 +88,23 @@ def test_a_study_is_meant_by_each_of_its_names(name: str) -> None:
     assert (is_shown(deny, study), is_shown(deny, other)) == (False, True)
 
 
+def test_a_deny_of_an_accession_number_reaches_one_whose_domain_nobody_tells() -> None:
+    """It may be that one. A permit doesn't: it may be another."""
+    bare = a_study(accession=Identifier("", "A1"))
+    assert not is_shown(a_policy(a_consent(a_rule("permit", nested=(a_rule("deny", studies=("urn:acc|A1",)),)))), bare)
+    assert is_shown(a_policy(a_consent(a_rule("permit", nested=(a_rule("deny", studies=("urn:acc|A2",)),)))), bare)
+    assert not is_shown(a_policy(a_consent(a_rule("permit", studies=("urn:acc|A1",)))), bare)
+
+
+def test_a_deny_of_a_study_by_the_name_that_one_source_has_for_it_reaches_every_copy() -> None:
+    """South holds the same images under a number of its own. A permit by north's number opens north's copy alone."""
+    copies = [a_study(facility=NORTH, accession=Identifier("urn:acc", "A1")), a_study(), a_study(uid=StudyUID("1.2.9"))]
+    deny = a_policy(a_consent(a_rule("permit", nested=(a_rule("deny", studies=("urn:acc|A1",)),))))
+    assert [one.permitted for one in decide_sources(deny, a_requester(), copies, NOW)] == [False, False, True]
+    permit = a_policy(a_consent(a_rule("permit", studies=("urn:acc|A1",))))
+    assert [one.permitted for one in decide_sources(permit, a_requester(), copies, NOW)] == [True, False, False]
+
+
 def test_t054_a_study_named_by_id_stays_the_same_study_when_persons_become_one() -> None:
     """Its id is then another one; the consent is read under the person it was filed for."""
     rule = a_rule("permit", nested=(a_rule("deny", studies=("ImagingStudy/old-1.2.3",)),))

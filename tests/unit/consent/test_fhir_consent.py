@@ -258,6 +258,11 @@ def test_t044_what_could_change_the_meaning_and_is_not_evaluated_is_refused(chan
         (permit_of("instance", identifier={"value": "A1"}), f"{RULE}.data[0].reference"),
         (permit_of("instance", display="the CT"), f"{RULE}.data[0].reference"),
         (permit_of("related", reference="Encounter/1"), f"{RULE}.data[0].reference"),
+        (
+            permit_of("related", type="Encounter", identifier={"system": "urn:visits", "value": "7"}),
+            f"{RULE}.data[0].reference",
+        ),
+        (permit_of("related", type="CarePlan", reference="urn:oid:1.2.3"), f"{RULE}.data[0].reference"),
         (permit_of("dependents", reference="ImagingStudy/abc"), f"{RULE}.data[0].meaning"),
         ({"type": "deny", "purpose": [a_coding("FooBar", "urn:x:purposes")]}, f"{RULE}.purpose[0].system"),
         ({"type": "permit", "data": [{}]}, f"{RULE}.data[0].meaning"),
