@@ -8,7 +8,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -73,6 +73,12 @@ class LabelRules:
     """The rule table of the exchange."""
 
     rules: tuple[LabelRule, ...] = ()
+    _any_words: re.Pattern[str] | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        words = [rule.words.pattern for rule in self.rules if rule.words is not None]
+        if words:
+            object.__setattr__(self, "_any_words", re.compile("|".join(words)))
 
     @property
     def look_at_series(self) -> bool:
@@ -93,17 +99,28 @@ class LabelRules:
 
     def label(self, studies: Sequence[SourceStudy], floors: Mapping[FacilityID, Labels]) -> list[Labels]:
         """The labels of each of `studies`, in order: the strictest known from any source of the same study."""
-        if not self.rules and not floors:
+        rules = self._rules_about(studies)
+        if not rules and not floors:
             return [NORMAL] * len(studies)
         by_uid: dict[StudyUID, Labels] = {}
         for study in studies:
             labels, said = floors.get(study.facility, NORMAL), _text_of(study)
-            for rule in self.rules:
+            for rule in rules:
                 if rule.holds(study, said):
                     labels |= rule.labels
             known = by_uid.get(study.uid)
             by_uid[study.uid] = labels if known is None else known | labels
         return [by_uid[study.uid] for study in studies]
+
+    def _rules_about(self, studies: Sequence[SourceStudy]) -> Sequence[LabelRule]:
+        """The rules that can hold for any of `studies`: where no word of any rule is said, those without words."""
+        if self._any_words is not None:
+            said = {study.description for study in studies}
+            said.update([code.display for study in studies for code in study.procedure_codes])
+            said.update([series.description for study in studies for series in study.series or ()])
+            if self._any_words.search("\n".join([_folded(words) for words in said if words])):
+                return self.rules
+        return [rule for rule in self.rules if rule.words is None]
 
     def bases(
         self, sources: Sequence[SourceStudy], floors: Mapping[FacilityID, Labels]
