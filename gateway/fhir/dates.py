@@ -14,7 +14,7 @@ _DATE = re.compile(
     r"(?P<prefix>eq|ne|gt|lt|ge|le|sa|eb|ap)?"
     r"(?P<year>[0-9]{4})(?:-(?P<month>[0-9]{2})(?:-(?P<day>[0-9]{2})"
     r"(?:T(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?)?"
-    r"(?P<zone>Z|[+\- ][0-9]{2}:[0-9]{2})?)?)?)?"
+    r"(?P<zone>Z|[+\-][0-9]{2}:[0-9]{2})?)?)?)?"
 )
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _A_DAY = timedelta(days=1)
@@ -25,8 +25,7 @@ def parse_date_bound(value: str, parameter: str) -> DateBound:
     """The prefix and the interval that `value` denotes, by its precision (FHIR R4 search §3.1.1.4.7).
 
     A date without a time keeps its calendar days, wherever the study was made (`DateBound.zoned` is False). A time
-    needs its zone (FHIR R4 `dateTime`); a blank in the place of its sign is a `+` that the client did not
-    percent-encode. Raises InvalidQuery that names `parameter` and never the value.
+    needs its zone (FHIR R4 `dateTime`). Raises InvalidQuery that names `parameter` and never the value.
     """
     found = _DATE.fullmatch(value)
     if found is None:

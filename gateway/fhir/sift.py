@@ -40,6 +40,7 @@ class Sifted:
 def sift(pairs: Sequence[tuple[str, str]], table: SearchTable, *, strict: bool) -> Sifted:
     """The parameters that `table` knows; unknown and empty ones are left out (FHIR R4 search §3.1.1.3, `Prefer`).
 
+    A date has no blank: one in it is the `+` of its zone, which the client did not percent-encode, and counts as that.
     Raises UnsupportedParameter for what would change the meaning if it were ignored: modifiers of known parameters,
     chains, `_has` and their like, and, where `strict`, for everything unknown or empty. Raises InvalidQuery for what
     is too long or not text.
@@ -52,8 +53,9 @@ def sift(pairs: Sequence[tuple[str, str]], table: SearchTable, *, strict: bool) 
         if parameter is None:
             _refuse_unknown(name, table, strict)
         elif value:
-            values.setdefault(parameter.name, []).append(value)
-            honoured.append((name, value))
+            meant = value.replace(" ", "+") if parameter.type == "date" else value
+            values.setdefault(parameter.name, []).append(meant)
+            honoured.append((name, meant))
         elif strict:
             raise InvalidQuery(f"{name} has no value")
     return Sifted(values, tuple(honoured))

@@ -303,10 +303,21 @@ def test_series_are_wanted_where_the_answer_needs_them(query: str, wants: bool) 
 
 
 def test_a_blank_for_the_plus_of_a_zone_is_understood() -> None:
-    """Many clients forget to percent-encode it."""
-    query = _search("patient=A&started=ge2024-05-01T10:00:00+02:00").query
+    """Many clients forget to percent-encode it; the self link says what was understood, in words that hold."""
+    search = _search("patient=A&started=ge2024-05-01T10:00:00+02:00")
 
-    assert query.started[0][0].moment.start.isoformat() == "2024-05-01T08:00:00+00:00"
+    assert search.query.started[0][0].moment.start.isoformat() == "2024-05-01T08:00:00+00:00"
+    url = write_url("https://x/ImagingStudy", search.self_pairs)
+    assert url == "https://x/ImagingStudy?patient=A&started=ge2024-05-01T10:00:00%2B02:00"
+    assert read_pairs(url.partition("?")[2]) == search.self_pairs
+
+
+def test_a_blank_in_any_other_value_is_a_blank() -> None:
+    """A plus that was not percent-encoded reads as one (HTML forms), and the self link means the same."""
+    search = _search("patient.identifier=urn:s|A+B%2B1")
+
+    assert search.query.patient.identifier == Identifier("urn:s", "A B+1")
+    assert write_url("", search.self_pairs) == "?patient.identifier=urn:s%7CA%20B%2B1"
 
 
 def test_a_search_is_what_its_self_link_says() -> None:
