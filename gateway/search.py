@@ -233,14 +233,10 @@ def released_studies(
     linked = {record.record_id: record.linked_at for record in patient.records}
     permitted = [one for one in sources if one.decision.permitted]
     labels = {one.study.uid: one.labels for one in permitted}
-    facts = {
-        _key_of(one.study): SourceFacts(
-            first_seen=seen.first_seen[_key_of(one.study)],
-            linked_at=linked[one.study.record_id],
-            opened_at=one.decision.opened_at,
-        )
-        for one in permitted
-    }
+    facts = {}
+    for one in permitted:
+        key = _key_of(one.study)
+        facts[key] = SourceFacts(seen.first_seen[key], linked[one.study.record_id], one.decision.opened_at)
     return [
         _with_labels(
             combine(

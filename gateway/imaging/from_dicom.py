@@ -223,13 +223,23 @@ def with_series(study: SourceStudy, series: Sequence[Series]) -> SourceStudy:
     if instances is None:
         counts = [one.instances for one in found if one.instances is not None]
         instances = sum(counts) if len(counts) == len(found) else None
-    return study._replace(
-        series=tuple(found),
-        modalities=study.modalities
+    return SourceStudy(
+        study.uid,
+        study.facility,
+        study.local_id,
+        study.record_id,
+        study.started,
+        study.modalities
         if modalities.issubset(study.modalities)
         else tuple(sorted(modalities.union(study.modalities))),
-        number_of_series=len(found) if study.number_of_series is None else study.number_of_series,
-        number_of_instances=instances,
+        study.description,
+        study.accession,
+        study.referrer,
+        study.procedure_codes,
+        study.availability,
+        len(found) if study.number_of_series is None else study.number_of_series,
+        instances,
+        tuple(found),
     )
 
 

@@ -6,12 +6,14 @@ is believed before the others: it is the likeliest to have made it, and what it 
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from gateway.imaging.study import Series, SourceFacts, SourceStudy, Started, Study
 from gateway.model import Coding, FacilityID, Identifier, StudyUID
 
 Source = tuple[SourceStudy, SourceFacts]
+_number_and_uid = attrgetter("number", "uid")
 
 
 def group_duplicates(studies: Iterable[SourceStudy]) -> list[tuple[SourceStudy, ...]]:
@@ -63,33 +65,34 @@ def combine(study_id: str, sources: Sequence[Source]) -> Study:
         number_of_instances=_number_of_instances(told, series),
         series=series or None,
         series_holders=holders,
-        last_updated=_last_updated([fact for _, fact in sources]),
+        last_updated=max([_last_updated(fact) for _, fact in sources]),
     )
 
 
 def _as_told(study_id: str, source: SourceStudy, facts: SourceFacts) -> Study:
     """What one source alone tells. Nearly every study has only one; what the general way makes of it is the same."""
-    series = tuple(sorted(source.series or (), key=_place))
-    counts = [one.instances for one in series if one.instances is not None]
+    series = _in_order(source.series) if source.series else ()
     instances = source.number_of_instances
-    if counts and (instances is not None or len(counts) == len(series)):
-        instances = max(instances or 0, sum(counts))
+    if series:
+        counts = [one.instances for one in series if one.instances is not None]
+        if counts and (instances is not None or len(counts) == len(series)):
+            instances = max(instances or 0, sum(counts))
     return Study(
-        id=study_id,
-        uid=source.uid,
-        sources=(source,),
-        started=source.started,
-        modalities=source.modalities,
-        description=source.description or None,
-        accessions=(source.accession,) if source.accession else (),
-        referrer=source.referrer or None,
-        procedure_codes=source.procedure_codes,
-        availability=source.availability,
-        number_of_series=max(source.number_of_series or 0, len(series)) if series else source.number_of_series,
-        number_of_instances=instances,
-        series=series or None,
-        series_holders=((source.facility,),) * len(series),
-        last_updated=_last_updated((facts,)),
+        study_id,
+        source.uid,
+        (source,),
+        source.started,
+        source.modalities,
+        source.description or None,
+        (source.accession,) if source.accession else (),
+        source.referrer or None,
+        source.procedure_codes,
+        source.availability,
+        max(source.number_of_series or 0, len(series)) if series else source.number_of_series,
+        instances,
+        series or None,
+        ((source.facility,),) * len(series),
+        _last_updated(facts),
     )
 
 
@@ -120,8 +123,8 @@ def _procedure_codes(told: Sequence[SourceStudy]) -> tuple[Coding, ...]:
 def _series_of(told: Sequence[SourceStudy]) -> tuple[tuple[Series, ...], tuple[tuple[FacilityID, ...], ...]]:
     """Each series once, by number and UID, and beside it the facilities that hold it."""
     if len(told) == 1:
-        own = sorted(told[0].series or (), key=_place)
-        return tuple(own), ((told[0].facility,),) * len(own)
+        own = _in_order(told[0].series or ())
+        return own, ((told[0].facility,),) * len(own)
     fullest: dict[str, Series] = {}
     holders: dict[str, set[FacilityID]] = {}
     for source in told:
@@ -130,8 +133,16 @@ def _series_of(told: Sequence[SourceStudy]) -> tuple[tuple[Series, ...], tuple[t
             if known is None or (series.instances or 0) > (known.instances or 0):
                 fullest[series.uid] = series
             holders.setdefault(series.uid, set()).add(source.facility)
-    ordered = sorted(fullest.values(), key=_place)
-    return tuple(ordered), tuple([tuple(sorted(holders[series.uid])) for series in ordered])
+    ordered = _in_order(list(fullest.values()))
+    return ordered, tuple([tuple(sorted(holders[series.uid])) for series in ordered])
+
+
+def _in_order(series: Sequence[Series]) -> tuple[Series, ...]:
+    """By number and UID, those without a number last."""
+    try:
+        return tuple(sorted(series, key=_number_and_uid))
+    except TypeError:  # some have a number and some have none
+        return tuple(sorted(series, key=_place))
 
 
 def _place(series: Series) -> tuple[bool, int, str]:
@@ -152,6 +163,12 @@ def _number_of_instances(told: Sequence[SourceStudy], series: Sequence[Series]) 
     return max(counts, default=None)
 
 
-def _last_updated(facts: Iterable[SourceFacts]) -> datetime:
-    latest = max([time for fact in facts for time in fact if time]).astimezone(UTC)
-    return latest - timedelta(microseconds=latest.microsecond % 1000)
+def _last_updated(facts: SourceFacts) -> datetime:
+    first_seen, latest, opened_at = facts
+    if first_seen > latest:
+        latest = first_seen
+    if opened_at is not None and opened_at > latest:
+        latest = opened_at
+    latest = latest.astimezone(UTC)
+    beyond = latest.microsecond % 1000
+    return latest - timedelta(microseconds=beyond) if beyond else latest
