@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from gateway.errors import ConfigurationError, DependencyUnavailable
+from gateway.db.mishap import unavailable
+from gateway.errors import ConfigurationError
 
 POOL_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
@@ -129,7 +130,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
         with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
             yield connection
     except SQLAlchemyError as exc:
-        raise DependencyUnavailable("the database can't be read") from exc
+        raise unavailable("the database can't be read", exc) from exc
 
 
 @contextmanager
@@ -139,7 +140,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         with engine.connect().execution_options(writing=True) as connection, connection.begin():
             yield connection
     except SQLAlchemyError as exc:
-        raise DependencyUnavailable("the database can't be written") from exc
+        raise unavailable("the database can't be written", exc) from exc
 
 
 def in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.db.mishap import unavailable
 from gateway.db.session import reading
-from gateway.errors import DependencyUnavailable
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _UPGRADE_LOCK = 0x6D69677261746500
@@ -61,7 +61,7 @@ def upgrade_to_head(engine: Engine) -> tuple[str | None, str]:
                 before = _revision(connection)
                 migrate(connection, MIGRATIONS)
     except SQLAlchemyError as exc:
-        raise DependencyUnavailable("the database's schema can't be upgraded") from exc
+        raise unavailable("the database's schema can't be upgraded", exc) from exc
     return before, head
 
 

@@ -46,7 +46,13 @@ def answer_error(rooms: Rooms) -> Callable[[GatewayError], Response]:
             except (AuditUnavailable, PayloadTooLarge) as unavailable:
                 return _told(unavailable)
         elif isinstance(exc, DependencyUnavailable):
-            log.event(log.Event.DEPENDENCY_UNAVAILABLE, level=logging.ERROR, exc_info=True, request_id=g.request_id)
+            log.event(
+                log.Event.DEPENDENCY_UNAVAILABLE,
+                level=logging.ERROR,
+                exc_info=True,
+                reason=exc.reason,
+                request_id=g.request_id,
+            )
         return _told(exc)
 
     return handle

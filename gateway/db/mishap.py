@@ -1,0 +1,49 @@
+"""Why did the database fail, and what mends it? In our words: a driver's may quote a statement's values."""
+
+import sqlite3
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+
+from gateway.errors import DependencyUnavailable
+
+_SQLITE = {
+    sqlite3.SQLITE_NOTADB: "its file is damaged or no database; restore it from a backup",
+    sqlite3.SQLITE_CORRUPT: "its file is damaged; restore it from a backup",
+    sqlite3.SQLITE_BUSY: "another process has held it for too long",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk fails",
+    sqlite3.SQLITE_CANTOPEN: "its file can't be opened; look at its folder and owner",
+    sqlite3.SQLITE_READONLY: "its file may not be written to; look at its owner",
+}
+_POSTGRESQL = {
+    "53300": "it has no connection left; see its max_connections",
+    "53100": "its disk is full",
+    "57014": "a statement took too long",
+    "57P03": "it is starting or stopping; try again",
+    "25006": "it takes no writes: it is a standby",
+    "42501": "its user lacks a right on the tables",
+    "42P01": "its tables are not there; run `python -m gateway db upgrade`",
+}
+_UNREACHED = (
+    "nothing answers where GATEWAY_DATABASE_URL says, or it doesn't let this user in; "
+    "look whether PostgreSQL runs and at address, user, password and database"
+)
+
+
+def unavailable(what: str, exc: SQLAlchemyError) -> DependencyUnavailable:
+    """`what` can't be done, with what to mend where the driver's error tells that."""
+    why = _why(exc)
+    return DependencyUnavailable(f"{what}: {why}" if why else what)
+
+
+def _why(exc: SQLAlchemyError) -> str:
+    if isinstance(exc, PoolExhausted):
+        return "all its connections are in use"
+    cause = exc.orig if isinstance(exc, DBAPIError) else None
+    if isinstance(cause, sqlite3.Error):
+        return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, "")  # an extended code's last byte is its kind
+    if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:
+        return _UNREACHED
+    return _POSTGRESQL.get(cause.sqlstate or "", "") if isinstance(cause, psycopg.Error) else ""
