@@ -16,7 +16,7 @@ from gateway.consent.policy import Decision, PatientPolicy
 from gateway.deadline import Deadline
 from gateway.disclosure import Request, alert_records, answer_record, break_glass_record
 from gateway.errors import AccessRefused, AllFacilitiesFailed, DeadlinePassed, DependencyUnavailable, NotFound
-from gateway.imaging.matching import matches
+from gateway.imaging.matching import those_that_match
 from gateway.imaging.merge import combine, group_duplicates
 from gateway.imaging.study import SourceFacts, SourceStudy, Study
 from gateway.model import (
@@ -95,7 +95,7 @@ def search_imaging_studies(
     decided = decide_query(policy, requester, list(holders), now, floors)
     sources = decide_each_source(replies, policy, requester, decided, floors, rooms, now)
     studies = released_studies(sources, seen, patient, floors, rooms)
-    matching = [study for study in studies if matches(study, query, now)]
+    matching = those_that_match(studies, query, now)
     gaps = gaps_in(holders, replies, decided)
     failed = bool(replies) and all(reply.failed for reply in replies)
     page = () if failed else tuple(select(matching))

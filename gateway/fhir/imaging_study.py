@@ -74,20 +74,21 @@ def _all_series(study: Study) -> list[Resource]:
 
 
 def _series(series: Series) -> Resource:
-    resource: Resource = {"uid": series.uid}
-    if series.number is not None:
-        resource["number"] = series.number
-    resource["modality"] = _modality(series.modality)
-    if series.description:
-        resource["description"] = series.description
-    if series.instances is not None:
-        resource["numberOfInstances"] = series.instances
-    if series.body_part:
-        resource["bodySite"] = _body_site(series.body_part)
-    if series.laterality in _LATERALITY:
-        resource["laterality"] = _LATERALITY[series.laterality]
-    if series.started:
-        resource["started"] = series.started.text
+    uid, number, modality, description, instances, body_part, laterality, started = series
+    resource: Resource = {"uid": uid}
+    if number is not None:
+        resource["number"] = number
+    resource["modality"] = _modality(modality)
+    if description:
+        resource["description"] = description
+    if instances is not None:
+        resource["numberOfInstances"] = instances
+    if body_part:
+        resource["bodySite"] = _body_site(body_part)
+    if laterality in _LATERALITY:
+        resource["laterality"] = _LATERALITY[laterality]
+    if started:
+        resource["started"] = started.text
     return resource
 
 
