@@ -23,7 +23,19 @@ SortKey = Literal["started", "_lastUpdated"]
 
 def matches(study: Study, query: StudyQuery, now: datetime) -> bool:
     """Whether the study has all that `query` asks for beyond the patient (FHIR R4 search §3.1.1.4)."""
-    for asked, has in (
+    return all(_all(asked, has, study, now) for asked, has in _criteria(query))
+
+
+def those_that_match(studies: Sequence[Study], query: StudyQuery, now: datetime) -> Sequence[Study]:
+    """Of `studies`, those that match, in their order."""
+    criteria = _criteria(query)
+    if not criteria:
+        return studies
+    return [study for study in studies if all(_all(asked, has, study, now) for asked, has in criteria)]
+
+
+def _criteria(query: StudyQuery) -> list[tuple[AndOfOrs, Callable[[Study, Any, datetime], bool]]]:
+    found: tuple[tuple[AndOfOrs, Callable[[Study, Any, datetime], bool]], ...] = (
         (query.identifier, _has_identifier),
         (query.started, _is_started),
         (query.last_updated, _is_last_updated),
@@ -32,10 +44,8 @@ def matches(study: Study, query: StudyQuery, now: datetime) -> bool:
         (query.bodysite, _has_body_site),
         (query.endpoint, _has_endpoint),
         (query.id, _has_id),
-    ):
-        if asked and not _all(asked, has, study, now):
-            return False
-    return True
+    )
+    return [(asked, has) for asked, has in found if asked]
 
 
 def sort_key(study: Study, sort: Sequence[tuple[SortKey, bool]]) -> tuple[int | str, ...]:
@@ -53,7 +63,8 @@ def _place(study: Study, key: SortKey, descends: bool) -> int:
         at = study.started.moment.start
     else:
         return _LAST
-    place = (at - _EPOCH) // _AN_INSTANT
+    since = at - _EPOCH
+    place = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return -place if descends else place
 
 
@@ -102,7 +113,7 @@ def _is_started(study: Study, bound: DateBound, now: datetime) -> bool:
     moment = study.started.moment
     if not bound.zoned:
         moment = Moment(start=moment.start.replace(tzinfo=UTC), end=moment.end.replace(tzinfo=UTC))
-    return _holds(bound, moment, now)
+    return holds(bound, moment, now)
 
 
 def _is_last_updated(study: Study, bound: DateBound, now: datetime) -> bool:
@@ -110,10 +121,10 @@ def _is_last_updated(study: Study, bound: DateBound, now: datetime) -> bool:
     moment = Moment(start=study.last_updated, end=study.last_updated + _AN_INSTANT)
     if bound.prefix == "gt" and bound.moment.end - bound.moment.start <= _A_SECOND:
         return moment.start > bound.moment.start
-    return _holds(bound, moment, now)
+    return holds(bound, moment, now)
 
 
-def _holds(bound: DateBound, target: Moment, now: datetime) -> bool:
+def holds(bound: DateBound, target: Moment, now: datetime) -> bool:
     """Whether the prefix holds between the interval searched for and the one the resource has (FHIR R4 §3.1.1.4.7)."""
     searched = bound.moment
     contains = searched.start <= target.start and target.end <= searched.end
