@@ -41,6 +41,7 @@ class Settings:
     matching_link_bits: float | None = None
     matching_mean_bits: float | None = None
     matching_review_bits: float | None = None
+    matching_algorithm_file: Path | None = None
     break_glass: timedelta = timedelta(minutes=30)
     adt_listen: str = ""
     adt_tls_cert_file: Path | None = None
@@ -103,6 +104,7 @@ class Settings:
             matching_link_bits=reader.bits("GATEWAY_MATCHING_LINK_BITS"),
             matching_mean_bits=reader.bits("GATEWAY_MATCHING_MEAN_BITS"),
             matching_review_bits=reader.bits("GATEWAY_MATCHING_REVIEW_BITS"),
+            matching_algorithm_file=reader.path("GATEWAY_MATCHING_ALGORITHM_FILE"),
             metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
@@ -173,7 +175,7 @@ KNOWN = frozenset(
     for name in (
         *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
         *("consent_policy", "deadline_ms", "keys_file", "strong_identifier_systems", "metrics_allow"),
-        *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits"),
+        *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "adt_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
     )
 )

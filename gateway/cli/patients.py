@@ -10,10 +10,10 @@ import click
 import orjson
 
 from gateway.adapters.registry import FacilityRegistry
+from gateway.cli import patients_bulk, stewardship
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
-from gateway.cli.stewardship import COMMANDS
 from gateway.errors import LoadRefused
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
@@ -30,7 +30,7 @@ def command() -> None:
     """The patient index: who is who in which facility."""
 
 
-for _command in COMMANDS:
+for _command in (*stewardship.COMMANDS, *patients_bulk.COMMANDS):
     command.add_command(_command)
 
 
@@ -108,29 +108,6 @@ def _feed(operator: Operator) -> PatientFeed:
     return PatientFeed(
         operator.engine, operator.keys, operator.audit, strong_systems=strong, who=who, matching=matching
     )
-
-
-@command.command()
-@_AS_JSON
-def relink(as_json: bool) -> None:
-    """Decide every link again, by the settings of today, and say what changed."""
-    with Operator() as operator:
-        operator.note("patients relink begins")
-        changed = _feed(operator).relink(operator.now)
-        counts = {
-            "persons": changed.persons,
-            "moved": changed.moved,
-            "retired": changed.retired,
-            "conflicts": changed.conflicts,
-        }
-        operator.note("patients relink ended", details=[(name, str(count)) for name, count in counts.items()])
-    if as_json:
-        print_json(counts)
-    else:
-        click.echo(
-            f"{changed.persons} persons looked at: {changed.moved} records have another person, "
-            f"{changed.retired} persons have become part of another, {changed.conflicts} new conflicts"
-        )
 
 
 @command.command()

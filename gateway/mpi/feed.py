@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -72,8 +73,8 @@ class PatientFeed:
         self.alert(turn.alerts, now)
         return outcomes
 
-    def relink(self, now: datetime) -> RelinkedAll:
-        """Every link is the one that the rule and the settings demand today. Raises as `save` does.
+    def relink(self, now: datetime, *, dry_run: bool = False) -> RelinkedAll:
+        """Every link is the one that the rule and the settings demand today; or would be. Raises as `save` does.
 
         Each turn is a transaction of its own, so that queries and feeds go on; a turn that fails leaves those before
         it done.
@@ -81,9 +82,11 @@ class PatientFeed:
         persons = moved = retired = conflicts = 0
         last = ""
         while True:
-            with index_writing(self._engine) as connection:
+            with suppress(_TriedOnly), index_writing(self._engine) as connection:
                 turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
                 looked_at = turn.relink(last)
+                if dry_run:
+                    raise _TriedOnly
             if not looked_at:
                 return RelinkedAll(persons=persons, moved=moved, retired=retired, conflicts=conflicts)
             last = looked_at[-1]
@@ -91,7 +94,8 @@ class PatientFeed:
             moved += sum(len(one.moves) for one in turn.relinked)
             retired += sum(len(one.retired) for one in turn.relinked)
             conflicts += len(turn.alerts)
-            self.alert(turn.alerts, now)
+            if not dry_run:
+                self.alert(turn.alerts, now)
 
     def alert(self, conflicts: Sequence[Conflict], now: datetime) -> None:
         """Each of `conflicts` is logged, counted and in the audit. Raises AuditUnavailable."""
@@ -99,6 +103,10 @@ class PatientFeed:
             event(Event.STRONG_IDENTIFIER_CONFLICT, level=logging.WARNING, reason=found.reason, count=found.persons)
             ALERTS.labels(kind="strong-identifier-conflict").inc()
         self._audit.record([_alert_record(found, self._who, now) for found in conflicts])
+
+
+class _TriedOnly(Exception):
+    """The transaction is rolled back: only what it would have done was asked."""
 
 
 class _Turn:

@@ -46,7 +46,8 @@ class Matcher:
         self.algorithm = algorithm
         self.thresholds = algorithm.thresholds
         self._guards = frozenset(algorithm.guards)
-        self._prior = algorithm.prior_bits(records or algorithm.records)
+        self.records = records or algorithm.records
+        self._prior = algorithm.prior_bits(self.records)
         self._steps = tuple(
             (LEVEL_OF[one.field], (0.0, *(level.bits for level in one.levels[1:]))) for one in algorithm.comparisons
         )

@@ -1,8 +1,10 @@
-"""The quality report of a training: one HTML page with its charts drawn in it. It names nobody."""
+"""Reports of training and re-linking: one HTML page each with its charts drawn in it. They name nobody."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from gateway.mpi.algorithm import Algorithm
+from gateway.mpi.bulk.relink import Change, RelinkPlan
 from gateway.mpi.bulk.train import Training
 from gateway.mpi.match import Contribution, Matcher
 from gateway.mpi.match_record import MatchRecord
@@ -14,6 +16,13 @@ _STYLE = (
 )
 _WIDTH, _ROW, _LABEL = 900, 20, 250
 _MOST_BITS = 30.0
+_MOST_LISTED = 2000
+_KINDS = {
+    "merge": "two persons become one",
+    "split": "matching had linked the two records and would no longer: they part, and a steward is asked",
+    "review-merge": "a steward is asked whether two persons are one",
+    "review-split": "one person's records contradict each other, and matching has not linked them: look at them",
+}
 _MAN = MatchRecord(
     given="william",
     given_forms=("william",),
@@ -55,10 +64,41 @@ def to_html(training: Training) -> str:
         "<h2>How two pairs come to their weight</h2>",
         *(_waterfall(title, matcher, one, other) for title, one, other in _EXAMPLES),
     ]
+    return _page(f"Matching: {algorithm.label}", sections)
+
+
+def plan_html(plan: RelinkPlan, algorithm: Algorithm) -> str:
+    """The page: how many changes of which kind, the pairs they come from, what stewards' decisions say of it."""
+    counts = "".join(_row(kind, plan.count(kind), words) for kind, words in _KINDS.items())  # type: ignore[arg-type]
+    listed = "".join(_changed(one) for one in plan.changes[:_MOST_LISTED])
+    left = len(plan.changes) - _MOST_LISTED
+    beside = "".join(_row(words, count) for words, count in plan.stewards) or _row("nothing decided yet", 0)
+    sections = [
+        f"<h1>Re-linking by {escape(algorithm.label)}</h1><p>{plan.records} records.</p>",
+        f"<h2>Changes</h2><table>{counts}</table>",
+        "<h2>Pairs, by match weight</h2>",
+        _histogram(plan.histogram, {"review": algorithm.thresholds.review, "link": algorithm.thresholds.link}),
+        "<h2>Beside what stewards have decided</h2><p>A pair's decision, and what the algorithm would do with it.</p>",
+        f"<table>{beside}</table><h2>The changes, by record</h2><table>{listed}</table>",
+        f"<p>And {left} more.</p>" if left > 0 else "",
+    ]
+    return _page(f"Re-linking: {algorithm.label}", sections)
+
+
+def _page(title: str, sections: Sequence[str]) -> str:
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Matching: {escape(algorithm.label)}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style>{''.join(sections)}</html>\n"
     )
+
+
+def _row(*cells: object) -> str:
+    return "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>"
+
+
+def _changed(one: Change) -> str:
+    records = f"{one.records[0]} and {one.records[1]}"
+    return _row(one.kind, records, f"{one.bits:+.1f} bits", " ".join(one.why), " ".join(one.persons))
 
 
 def _untrained(levels: Sequence[str]) -> str:

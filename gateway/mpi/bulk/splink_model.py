@@ -4,22 +4,24 @@ Everything stays in memory: DuckDB is opened without a file and without a place 
 disk.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from splink import Linker, SettingsCreator
 from splink.backends.duckdb import DuckDBAPI
 from splink.internals.blocking_rule_creator import BlockingRuleCreator
 
+from gateway.model import PatientID
 from gateway.mpi.algorithm import FREQUENT_FIELDS, SAME, Algorithm, Comparison
-from gateway.mpi.bulk.sql import COLUMNS, CONDITIONS
+from gateway.mpi.bulk.columns import FIELDS, tabulate
+from gateway.mpi.bulk.sql import CONDITIONS
 from gateway.mpi.match_record import MatchRecord
 
 RECORDS = "records"
-_BATCH = 5000
 
 
 @contextmanager
@@ -34,17 +36,15 @@ def memory_database(threads: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def load_records(connection: duckdb.DuckDBPyConnection, records: Iterable[tuple[int, MatchRecord]]) -> int:
     """The records are the table `records`, each under its id; how many they are."""
-    columns = ", ".join(f"{name} {kind}" for name, kind in {"unique_id": "BIGINT", **COLUMNS}.items())
-    connection.execute(f"CREATE OR REPLACE TABLE {RECORDS} ({columns})")
-    kinds = ("BIGINT", *COLUMNS.values())
-    # The kinds are ours; every value is a bound parameter.
-    insert = f"INSERT INTO {RECORDS} SELECT " + ", ".join(f"unnest(?::{kind}[])" for kind in kinds)
-    loaded, rows = 0, iter(records)
-    while batch := list(islice(rows, _BATCH)):
-        by_column = zip(*((number, *record) for number, record in batch), strict=True)
-        connection.execute(insert, [[list(v) if isinstance(v, tuple) else v for v in column] for column in by_column])
-        loaded += len(batch)
-    return loaded
+    return load_table(connection, tabulate((number, PatientID(""), record) for number, record in records))
+
+
+def load_table(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> int:
+    """The records of a table of SCHEMA are the table `records`, each under its number; how many they are."""
+    connection.register("arrived", table.select(FIELDS.names))
+    connection.execute(f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT * FROM arrived")  # noqa: S608
+    connection.unregister("arrived")
+    return int(table.num_rows)
 
 
 def open_linker(
@@ -78,7 +78,7 @@ def open_linker(
         max_iterations=25,
     )
     api = DuckDBAPI(connection)
-    linker = Linker(api.register(RECORDS), settings)
+    linker = Linker(api.register(RECORDS), settings, log_level=logging.ERROR)
     for field in FREQUENT_FIELDS:
         _register_frequencies(connection, linker, api, algorithm, field)
     return linker

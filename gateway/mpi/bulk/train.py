@@ -1,6 +1,5 @@
 """Training an algorithm on records, by Splink: u from random pairs, m by expectation maximisation. For jobs only."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,7 +74,6 @@ def train(
     if not 500 <= len(records) <= MOST_RECORDS:
         msg = f"training takes from 500 to {MOST_RECORDS} records"
         raise TrainingFailed(msg)
-    logging.getLogger("splink").setLevel(logging.ERROR)
     guess = replace(untrained_algorithm(label), records=len(records), frequencies=count_names(records))
     guess = replace(guess, prior=min(0.7 / len(records), 0.01), guards=guards)
     with memory_database(threads) as connection:
