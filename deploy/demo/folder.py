@@ -6,6 +6,7 @@ is given, and an operator's own data must not become part of that.
 
 import contextlib
 import fcntl
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,10 @@ def held(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not marker.exists() and any(folder.iterdir()):
-            raise DemoFailed(f"{folder} holds something else; choose another: make demo DATA_DIR=...")
+            raise DemoFailed(
+                f"{folder} holds something else; if it is an earlier demo, remove it: rm -r {shlex.quote(str(folder))}"
+                " - or choose another: make demo DATA_DIR=..."
+            )
         lock = marker.open("a")
     except OSError as exc:
         raise DemoFailed(f"{folder} can't be used: {exc.strerror}; choose another: make demo DATA_DIR=...") from exc

@@ -13,9 +13,15 @@ Rating = Literal["ok", "limited", "failed"]
 _WORDS: dict[ReplyStatus, str] = {
     "answered": "answered",
     "timed_out": "did not answer in time",
-    "unreachable": "can't be reached, or answered with an error of its own",
+    "unreachable": "answered with an error of its own",
     "refused": "refused the question",
     "unreadable": "answered with something that is not DICOM JSON",
+}
+_NOBODY = "can't be reached: look whether it runs, and at the host, port and certificate of query_url"
+_ADVICE: dict[int, str] = {
+    401: "look at [facility.auth]",
+    403: "look at [facility.auth], and at what the archive lets this account do",
+    404: "look at the path of query_url",
 }
 
 
@@ -60,9 +66,7 @@ class FacilityCheck:
     def _reachable(self, result: HTTPResult) -> bool:
         status = _status(result)
         if status is not None:
-            code = f" (HTTP {result.status})" if result.status else ""
-            words = "refused the gateway's credentials" if result.status in (401, 403) else _WORDS[status]
-            self._note("QIDO-RS", "failed", f"the archive {words}{code}")
+            self._note("QIDO-RS", "failed", f"the archive {_why(result, status)}")
             return False
         if read_rows(result):
             self._note(
@@ -104,6 +108,15 @@ class FacilityCheck:
 
     def _note(self, name: str, rating: Rating, detail: str) -> None:
         self.findings.append(Finding(name=name, rating=rating, detail=detail))
+
+
+def _why(result: HTTPResult, status: ReplyStatus) -> str:
+    """What went wrong, and where an operator looks first."""
+    if not result.status:
+        return _NOBODY if status == "unreachable" else _WORDS[status]
+    words = "refused the gateway's credentials" if result.status in (401, 403) else _WORDS[status]
+    advice = _ADVICE.get(result.status)
+    return f"{words} (HTTP {result.status})" + (f": {advice}" if advice else "")
 
 
 def _status(result: HTTPResult) -> ReplyStatus | None:

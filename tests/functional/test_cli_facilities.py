@@ -136,18 +136,21 @@ def test_a_check_reports_what_an_archive_supports(gateway: Gateway, archive: DIC
 
 
 def test_a_check_that_fails_says_why_and_exits_1(gateway: Gateway, archive: DICOMwebServer) -> None:
-    """Wrong password, closed port, a page of HTML."""
+    """Wrong password, closed port, another path, a page of HTML: each with where to look."""
     with HostileServer("html") as page:
         apply(
             gateway,
             table("locked", archive.url, auth={"type": "basic", "username": "gw", "password": "wrong"}),
             table("closed", refused_url()),
             table("page", page.url),
+            table("astray", archive.url + "/nowhere"),
         )
-        said = {id_: gateway.run("facilities", "check", id_, expect=1).stdout for id_ in ("locked", "closed", "page")}
+        ids = ("locked", "closed", "page", "astray")
+        said = {id_: gateway.run("facilities", "check", id_, expect=1).stdout for id_ in ids}
 
-    assert "refused the gateway's credentials (HTTP 401)" in said["locked"]
-    assert "can't be reached" in said["closed"]
+    assert "refused the gateway's credentials (HTTP 401): look at [facility.auth]" in said["locked"]
+    assert "can't be reached: look whether it runs" in said["closed"]
+    assert "(HTTP 404): look at the path of query_url" in said["astray"]
     assert "not DICOM JSON" in said["page"]
 
 

@@ -153,12 +153,13 @@ def test_a_folder_is_one_demos_at_a_time(serving: Serving) -> None:
 
 
 def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
-    """Somebody's own gateway may live there."""
+    """Somebody's own gateway may live there; an earlier version's demo is removed by whoever knows that it is one."""
     (tmp_path / "facilities.toml").write_text("mine")
     done = _once(free_port(), tmp_path)
 
     assert done.returncode == 1
     assert "holds something else" in done.stderr
+    assert f"rm -r {tmp_path} - or choose another" in done.stderr
     assert {entry.name: entry.read_text() for entry in tmp_path.iterdir()} == {"facilities.toml": "mine"}
 
 
