@@ -35,7 +35,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.extensions["gateway.close"] = house.close
 
     serve(app, fhir_blueprint(house.rooms, settings, house.keys), requires_token(house.bearer))
-    face = ConsentFace(rooms=house.rooms, desk=house.desk, base=settings.fhir_base)
+    face = ConsentFace(rooms=house.rooms, desk=house.desk, keys=house.keys, base=settings.fhir_base)
     serve(app, consent_blueprint(face), requires_token(house.bearer))
     serve(app, cds_discovery_blueprint(), open_to_anyone("CDS Hooks: discovery"))
     serve(app, cds_blueprint(house.rooms, settings.fhir_base), requires_token(house.bearer))

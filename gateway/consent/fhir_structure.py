@@ -7,11 +7,11 @@ from gateway.consent.fhir_consent import is_r5
 from gateway.consent.fhir_text import require_text
 from gateway.errors import LoadRefused
 
-_STATED_BY_PCF: Mapping[str, Any] = {
+STATED_BY_PCF: Mapping[str, Any] = {
     "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
     "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
 }
-_RECIPIENT = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
+RECIPIENT = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
 
 
 def require_structure(resource: Mapping[str, Any]) -> None:
@@ -29,7 +29,7 @@ def require_structure(resource: Mapping[str, Any]) -> None:
         if is_r5(resource):
             ConsentR5.model_validate(dict(resource))
         else:
-            Consent.model_validate({**_STATED_BY_PCF, **resource, **_with_roles(resource)})
+            Consent.model_validate({**STATED_BY_PCF, **resource, **_with_roles(resource)})
     except ValidationError as exc:
         raise LoadRefused(
             [f"{_path(problem['loc'])}: {_WORDS.get(problem['type'], _OTHERWISE)}" for problem in exc.errors()]
@@ -55,7 +55,7 @@ def _rule_with_roles(rule: dict[str, Any]) -> dict[str, Any]:
     complete = dict(rule)
     if isinstance(rule.get("actor"), list):
         complete["actor"] = [
-            {"role": _RECIPIENT, **actor} if isinstance(actor, dict) else actor for actor in rule["actor"]
+            {"role": RECIPIENT, **actor} if isinstance(actor, dict) else actor for actor in rule["actor"]
         ]
     if isinstance(rule.get("provision"), list):
         complete["provision"] = [

@@ -111,11 +111,16 @@ class StoredConsents:
             versions.append(version)
         return PatientPolicy(patient=patient, consents=tuple(versions), implicit=self._implicit, groups=groups)
 
-    def history(self, patient: PatientID) -> Sequence[StoredVersion]:
-        """Every version of every consent of the person, oldest first."""
+    def history(self, patient: PatientID, *, certain: bool = False) -> Sequence[StoredVersion]:
+        """Every version of every consent of the person, oldest first; `certain`: without those that may be another's.
+
+        Which of two persons who carry one identifier a consent is about, nobody knows.
+        """
         statement = _EVERY_VERSION.join(self._theirs, self._theirs.c.key == consent.c.key).order_by(
             consent_version.c.recorded_at, consent_version.c.key, consent_version.c.version
         )
+        if certain:
+            statement = statement.where(self._theirs.c.shared == 0)
         with reading(self._engine) as connection:
             rows = connection.execute(statement, {"patient": patient}).all()
         return [self._stored(*row) for row in rows]

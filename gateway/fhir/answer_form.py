@@ -40,7 +40,7 @@ def parse_answer_form(sifted: Sifted, table: SearchTable, *, strict: bool) -> An
     for format_ in sifted.all("_format"):
         require_json_format(format_)
     count = _count(sifted)
-    summary = _word(sifted, "_summary", SUMMARIES, "false")
+    summary = parse_word(sifted, "_summary", SUMMARIES, "false")
     elements = _elements(sifted, table, strict)
     if elements and summary != "false":
         raise InvalidQuery("_summary and _elements exclude each other")
@@ -53,8 +53,8 @@ def parse_answer_form(sifted: Sifted, table: SearchTable, *, strict: bool) -> An
         count=min(count, MOST_COUNT) or DEFAULT_COUNT,
         summary=summary if count else "count",
         elements=elements,
-        total=_word(sifted, "_total", TOTALS, "accurate"),
-        pretty=_word(sifted, "_pretty", ("true", "false"), "false") == "true",
+        total=parse_word(sifted, "_total", TOTALS, "accurate"),
+        pretty=parse_word(sifted, "_pretty", ("true", "false"), "false") == "true",
         self_pairs=with_values(sifted.pairs, honoured) if honoured else sifted.pairs,
     )
 
@@ -79,7 +79,8 @@ def _elements(sifted: Sifted, table: SearchTable, strict: bool) -> tuple[str, ..
     return known
 
 
-def _word(sifted: Sifted, name: str, words: tuple[W, ...], default: W) -> W:
+def parse_word(sifted: Sifted, name: str, words: tuple[W, ...], default: W) -> W:
+    """The one of `words` that the parameter states; `default` where it states none. Raises InvalidQuery."""
     text = sifted.one(name, "")
     if not text:
         return default

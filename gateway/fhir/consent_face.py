@@ -7,22 +7,27 @@ audit that it was made.
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from gateway.audit.record import AuditKind, AuditRecord, Outcome
 from gateway.consent.fhir_consent import ENDED
+from gateway.consent.fhir_r4 import to_r4
 from gateway.consent.store import Filed, Filing, StoredVersion
 from gateway.consent_desk import ConsentDesk
 from gateway.consent_questions import consult
+from gateway.db.crypto import KeyRing
 from gateway.disclosure import Request, who
-from gateway.errors import Conflict, InvalidQuery, NotFound, StaleVersion
+from gateway.errors import Conflict, InvalidQuery, NotAcceptable, NotFound, StaleVersion
+from gateway.fhir.answer_form import AnswerForm
 from gateway.fhir.bundle import searchset
 from gateway.fhir.consent_body import TYPE, as_the_client_says, patient_in, require_performer, version_in
+from gateway.fhir.consent_pages import page_of_consents
 from gateway.fhir.consent_search import parse_consent_search
+from gateway.fhir.consent_told import Told, is_as_told, tell_all, told, told_anyhow, untold_outcome
 from gateway.fhir.elements import with_elements, with_summary
 from gateway.fhir.imaging_face import require_scope
 from gateway.fhir.meta import to_instant
+from gateway.fhir.paging import CURSOR, Cursor, cursor_in, decode_cursor, encode_cursor
 from gateway.fhir.query_string import Pairs, write_url
 from gateway.model import PatientID, PatientRef, Requester
 from gateway.rooms import Rooms
@@ -32,52 +37,55 @@ Resource = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A version of a Consent, as it is answered."""
-
-    resource: Resource
-    version: int
-    recorded: datetime
-
-    @property
-    def etag(self) -> str:
-        """Of this version (FHIR R4 http §managing resource contention)."""
-        return f'W/"{self.version}"'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentFace:
     """What the views of Consent need to answer."""
 
     rooms: Rooms
     desk: ConsentDesk
+    keys: KeyRing
     base: str
     """The FHIR base URL."""
 
-    def search(self, pairs: Pairs, requester: Requester, request: Request, *, strict: bool) -> tuple[Resource, bool]:
-        """The searchset of one patient's Consents, and whether it is wanted indented. An unknown patient has none."""
+    def search(
+        self, pairs: Pairs, requester: Requester, request: Request, *, strict: bool, as_format: Pairs = ()
+    ) -> tuple[Resource, bool]:
+        """A page of one patient's Consents, and whether it is wanted indented. An unknown patient has none.
+
+        `as_format` is the `_format` that has been obeyed: links go on in it.
+        """
         require_scope(requester, "s", TYPE)
+        now, after, text = self.rooms.clock(), None, cursor_in(pairs)
+        if text:
+            cursor = decode_cursor(self.keys, text, resource_type=TYPE, requester=requester, now=now)
+            pairs, strict, after = cursor.pairs, False, cursor.after
         search = parse_consent_search(pairs, strict=strict, path_base=self.base)
         patient = self.rooms.mpi.resolve(search.patient)
         require_bound_patient(requester, search.patient, patient, self.rooms)
-        stored = self.desk.consents.history(patient.id) if patient is not None else ()
-        found = [one for one in stored if one.current and search.finds(one)]
-        form = search.form
-        page = [] if form.summary == "count" else [_told(one).resource for one in found[: form.count]]
-        matches = [
-            with_elements(one, form.elements) if form.elements else with_summary(one, form.summary) for one in page
-        ]
+        bound = requester.patient is not None
+        stored = self.desk.consents.history(patient.id, certain=bound) if patient is not None else ()
+        page = page_of_consents(stored, search, now, after)
+        found, untold = tell_all(page.consents)
         self._audit(request, "consent-search", requester, patient.id if patient else None, [])
+        next_url = None
+        if page.next is not None:
+            following = Cursor(pairs=search.form.self_pairs, after=page.next)
+            sealed = encode_cursor(self.keys, following, resource_type=TYPE, requester=requester, now=now)
+            next_url = self._url((CURSOR, sealed), *as_format)
+        own = ((CURSOR, text),) if text else search.form.self_pairs
         bundle = searchset(
             bundle_id=request.id,
-            now=self.rooms.clock(),
+            now=now,
             base=self.base,
-            self_url=write_url(f"{self.base}/{TYPE}", form.self_pairs),
-            next_url=None,
-            total=len(found),
-            matches=matches,
+            self_url=self._url(*own, *as_format),
+            next_url=next_url,
+            total=page.total,
+            matches=[_formed(one.resource, search.form) for one in found],
+            outcomes=untold,
         )
-        return bundle, form.pretty
+        return bundle, search.form.pretty
+
+    def _url(self, *pairs: tuple[str, str]) -> str:
+        return write_url(f"{self.base}/{TYPE}", pairs)
 
     def read(self, id_: str, requester: Requester, request: Request, version: str | None = None) -> Told:
         """The current version, or the one asked for. Raises NotFound where it is absent or another patient's."""
@@ -87,9 +95,10 @@ class ConsentFace:
         if not wanted:
             self._audit(request, "consent-read", requester, versions[-1].consent.person, [])
             raise NotFound
-        told = wanted[-1]
-        self._audit(request, "consent-read", requester, told.consent.person, [told.consent.reference])
-        return _told(told)
+        answered = told(wanted[-1])
+        consent = wanted[-1].consent
+        self._audit(request, "consent-read", requester, consent.person, [consent.reference])
+        return answered
 
     def history(self, id_: str, requester: Requester, request: Request) -> Resource:
         """Every version, the newest first (FHIR R4 http §history)."""
@@ -104,22 +113,25 @@ class ConsentFace:
             "type": "history",
             "total": len(versions),
             "link": [{"relation": "self", "url": f"{self.base}/{TYPE}/{id_}/_history"}],
-            "entry": [self._history_entry(_told(one)) for one in reversed(versions)],
+            "entry": [self._history_entry(one) for one in reversed(versions)],
         }
 
-    def _history_entry(self, told: Told) -> Resource:
-        created = told.version == 1
-        url = f"{TYPE}/{told.resource['id']}"
-        return {
-            "fullUrl": f"{self.base}/{url}",
-            "resource": told.resource,
-            "request": {"method": "POST" if created else "PUT", "url": TYPE if created else url},
-            "response": {
-                "status": "201" if created else "200",
-                "etag": told.etag,
-                "lastModified": to_instant(told.recorded),
-            },
+    def _history_entry(self, stored: StoredVersion) -> Resource:
+        consent = stored.consent
+        created = consent.version == 1
+        url = f"{TYPE}/{consent.id}"
+        response: Resource = {
+            "status": "201" if created else "200",
+            "etag": f'W/"{consent.version}"',
+            "lastModified": to_instant(consent.recorded_at),
         }
+        entry: Resource = {"fullUrl": f"{self.base}/{url}"}
+        try:
+            entry["resource"] = told(stored).resource
+        except NotAcceptable as exc:
+            response["outcome"] = untold_outcome(stored, exc)
+        entry["request"] = {"method": "POST" if created else "PUT", "url": TYPE if created else url}
+        return {**entry, "response": response}
 
     def create(self, resource: Mapping[str, Any], requester: Requester, request: Request) -> Told:
         """The Consent is on file under an id of the server's. Raises LoadRefused (422) with every problem by path."""
@@ -145,6 +157,8 @@ class ConsentFace:
             raise InvalidQuery("the id in the body is not the one in the URL")
         if current.resource.get("status") in ENDED - {"draft", "proposed"} and resource.get("status") == "active":
             raise Conflict("it has ended, and is not brought back: file a new one")
+        if is_as_told(resource, current):
+            resource = current.resource  # filed in R5, told in R4, and sent back unchanged: it stays what it was
         return self._file(resource, id_, requester, request, "consent-update", current.consent.version)
 
     def revoke(self, id_: str, requester: Requester, request: Request, if_match: str | None) -> Told:
@@ -179,7 +193,7 @@ class ConsentFace:
         """Every version of it. One of another patient than the token's is as if it weren't there (T71)."""
         versions = self.desk.consents.versions(id_)
         if versions and requester.patient is not None:
-            theirs = {one.consent.id for one in self.desk.consents.history(requester.patient)}
+            theirs = {one.consent.id for one in self.desk.consents.history(requester.patient, certain=True)}
             versions = versions if id_ in theirs else ()
         if not versions:
             self._audit(request, "consent-read", requester, None, [])
@@ -197,6 +211,7 @@ class ConsentFace:
     ) -> Told:
         stated = as_the_client_says({**resource, "id": id_})
         require_performer(stated)
+        to_r4(stated)  # what couldn't be told to its own filer is refused by its path
         filing: Filing = replace(self.desk.read(stated), expected=expected)
         require_bound_patient(
             requester, PatientRef(id=filing.patient), self.rooms.mpi.resolve(_ref(filing)), self.rooms
@@ -213,9 +228,9 @@ class ConsentFace:
             if filed.outcome == "stale":
                 raise StaleVersion
             raise Conflict("it is on file for another patient")
-        told = self.desk.consents.versions(id_)[filed.version - 1]
-        self._audit(request, kind, requester, patient, [told.consent.reference], filed.outcome)
-        return _told(told)
+        stored = self.desk.consents.versions(id_)[filed.version - 1]
+        self._audit(request, kind, requester, patient, [stored.consent.reference], filed.outcome)
+        return told_anyhow(stored)
 
     def _audit(
         self,
@@ -248,9 +263,5 @@ def _ref(filing: Filing) -> PatientRef:
     return PatientRef(id=filing.patient)
 
 
-def _told(stored: StoredVersion) -> Told:
-    consent = stored.consent
-    ours = {"versionId": str(consent.version), "lastUpdated": to_instant(consent.recorded_at)}
-    meta = stored.resource.get("meta")
-    resource = {**stored.resource, "meta": {**(meta if isinstance(meta, dict) else {}), **ours}}
-    return Told(resource=resource, version=consent.version, recorded=consent.recorded_at)
+def _formed(resource: Resource, form: AnswerForm) -> Resource:
+    return with_elements(resource, form.elements) if form.elements else with_summary(resource, form.summary)

@@ -8,7 +8,8 @@ from werkzeug.http import http_date
 from gateway.auth.guards import current_requester
 from gateway.errors import MethodNotAllowed, UnsupportedParameter
 from gateway.fhir.consent_body import consent_id_in, consent_in
-from gateway.fhir.consent_face import ConsentFace, Told
+from gateway.fhir.consent_face import ConsentFace
+from gateway.fhir.consent_told import Told
 from gateway.fhir.routes import EVERY_METHOD, PREFIX
 from gateway.fhir.two_forms import sent_resource, speaks_both, wanted_form, without_xml_format, written
 from gateway.fhir.wire import search_pairs, strictly, the_line, the_request
@@ -28,11 +29,12 @@ def _add_reads(blueprint: Blueprint, face: ConsentFace) -> None:
     @blueprint.get("")
     @blueprint.post("/_search")
     def search() -> Response:
-        pairs = search_pairs()
-        form = wanted_form(pairs)
-        bundle, pretty = face.search(
-            without_xml_format(pairs), current_requester(), the_request("consent-search"), strict=strictly()
-        )
+        stated = search_pairs()
+        form = wanted_form(stated)
+        pairs = without_xml_format(stated)
+        as_format = tuple(pair for pair in stated if pair not in pairs)[:1]
+        asked = the_request("consent-search")
+        bundle, pretty = face.search(pairs, current_requester(), asked, strict=strictly(), as_format=as_format)
         return written(bundle, form, pretty=pretty)
 
     @blueprint.get("/<id_>")

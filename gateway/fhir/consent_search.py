@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.consent.fhir_r4 import status_in_r4
 from gateway.consent.policy import Provision
 from gateway.consent.store import StoredVersion
 from gateway.consent.verdict import rules_of
 from gateway.errors import InvalidQuery
-from gateway.fhir.answer_form import AnswerForm, parse_answer_form
+from gateway.fhir.answer_form import AnswerForm, parse_answer_form, parse_word
 from gateway.fhir.parameters import CONSENT
 from gateway.fhir.query_string import Pairs
 from gateway.fhir.sift import sift
 from gateway.fhir.values import parse_dates, parse_identifier, parse_reference, parse_strings, parse_tokens
 from gateway.model import DateBound, PatientID, PatientRef, Token
+
+_SORTS = ("_lastUpdated", "-_lastUpdated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +27,13 @@ class ConsentSearch:
     actor: tuple[tuple[str, ...], ...]
     last_updated: tuple[tuple[DateBound, ...], ...]
     id: tuple[tuple[Token, ...], ...]
+    descends: bool
+    """Whether the last changed come first."""
     form: AnswerForm
 
     def finds(self, stored: StoredVersion) -> bool:
         """Whether the Consent, as it now is, is one that is asked for."""
-        status = stored.resource.get("status")
+        status = status_in_r4(stored.resource)
         return (
             all(any(one.code == status for one in alternatives) for alternatives in self.status)
             and all(any(one.code == stored.consent.id for one in alternatives) for alternatives in self.id)
@@ -56,6 +61,7 @@ def parse_consent_search(pairs: Pairs, *, strict: bool, path_base: str) -> Conse
         ),
         last_updated=tuple(parse_dates(value, "_lastUpdated") for value in sifted.all("_lastUpdated")),
         id=tuple(parse_tokens(value, "_id") for value in sifted.all("_id")),
+        descends=parse_word(sifted, "_sort", _SORTS, "_lastUpdated") == "-_lastUpdated",
         form=parse_answer_form(sifted, CONSENT, strict=strict),
     )
 

@@ -240,7 +240,12 @@ ORGANIZATION = SearchTable(
             definition=_DEFINITIONS + "Organization-name",
             documentation="The beginning of the name, in any case.",
         ),
-        *_RESULT,
+        SearchParameter(
+            name="_sort",
+            type="string",
+            documentation="`_lastUpdated` unless said; `-_lastUpdated` puts the last changed first.",
+        ),
+        *RESULT,
     ),
     elements=frozenset(
         (

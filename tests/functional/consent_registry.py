@@ -68,7 +68,7 @@ class Registry:
 
 def a_consent(name: str, provision: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """A Consent of that person as a portal files it for them."""
-    return a_resource(provision, patient=patient_named(name), performer=PERFORMER, **changes)
+    return a_resource(provision, **{"patient": patient_named(name), "performer": PERFORMER, **changes})
 
 
 def issues(answer: TestResponse) -> list[str]:
