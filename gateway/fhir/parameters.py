@@ -245,7 +245,7 @@ ORGANIZATION = SearchTable(
             type="string",
             documentation="`_lastUpdated` unless said; `-_lastUpdated` puts the last changed first.",
         ),
-        *RESULT,
+        *_RESULT,
     ),
     elements=frozenset(
         (
