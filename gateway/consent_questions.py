@@ -1,12 +1,14 @@
 """Questions about consent that ask no facility: who may answer this caller for this patient, and on what it rests."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gateway.consent.decide import decide_query
+from gateway.consent.labels import NORMAL
 from gateway.consent.policy import Decision
+from gateway.consent.redaction import Redaction, redaction_of
 from gateway.disclosure import Request, answer_record
-from gateway.model import Facility, PatientRef, Requester
+from gateway.model import Facility, FacilityID, PatientRef, Requester
 from gateway.rooms import Rooms
 from gateway.search import holders_of, require_bound_patient
 
@@ -19,6 +21,8 @@ class Consulted:
     """The facilities that may answer. Of the others nothing is told, not even that there are any."""
     decisions: tuple[Decision, ...] = ()
     """Every decision, for the audit and for a verdict as a whole."""
+    redactions: Mapping[FacilityID, Redaction] = field(default_factory=dict)
+    """What each of the permitted withholds all the same."""
 
 
 def consult(ref: PatientRef, requester: Requester, rooms: Rooms, request: Request) -> Consulted:
@@ -35,10 +39,12 @@ def consult(ref: PatientRef, requester: Requester, rooms: Rooms, request: Reques
         return Consulted()
     holders = holders_of(patient, rooms.facilities.all())
     floors = rooms.labels.floors([holder.facility for holder in holders.values()])
-    decided = decide_query(rooms.consents.find(patient.id), requester, list(holders), now, floors)
+    policy = rooms.consents.find(patient.id)
+    decided = decide_query(policy, requester, list(holders), now, floors)
     permitted = tuple(holder.facility for id_, holder in holders.items() if decided[id_].permitted)
     rooms.audit.record([answer_record(request, requester, patient, now, decided)])
-    return Consulted(permitted=permitted, decisions=tuple(decided.values()))
+    redactions = {one.id: redaction_of(policy, requester, one.id, now, floors.get(one.id, NORMAL)) for one in permitted}
+    return Consulted(permitted=permitted, decisions=tuple(decided.values()), redactions=redactions)
 
 
 def rests_on(decisions: Sequence[Decision]) -> tuple[str, ...]:

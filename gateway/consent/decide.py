@@ -77,6 +77,11 @@ def decide_data(policy: PatientPolicy, requester: Requester, data: Sequence[Data
     return [court.decide(one) for one in data]
 
 
+def tells_studies_apart(policy: PatientPolicy, requester: Requester, now: datetime) -> bool:
+    """Whether a consent says something to this caller about single studies, by name or time."""
+    return _Court(policy, requester, now).tells_studies_apart
+
+
 class _Court:
     """Everything on file, read once for one caller at one instant; only whose data it is remains open."""
 

@@ -11,10 +11,10 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from gateway.auth.guards import current_requester
-from gateway.consent.labels import ACT_CODE
 from gateway.consent_questions import Consulted, consult, rests_on
 from gateway.disclosure import Request
 from gateway.errors import AccessRefused, DependencyUnavailable, InvalidQuery
+from gateway.fhir.consent_obligations import obligations_of
 from gateway.fhir.imaging_face import require_scope
 from gateway.fhir.json_in import read_json_object
 from gateway.fhir.negotiation import JSON
@@ -119,10 +119,6 @@ def _card(consulted: Consulted, base: str) -> dict[str, Any]:
         summary = "CONSENT_PERMIT" if references else "NO_CONSENT"
     else:
         summary = "CONSENT_DENY" if references else "NO_CONSENT"
-    redacted = any(decision.partial or not decision.permitted for decision in consulted.decisions)
-    obligations = [{"id": {"system": ACT_CODE, "code": "REDACT"}}] if consulted.permitted and redacted else []
-    codes = {code for decision in consulted.decisions if decision.permitted for code in decision.obligations}
-    obligations += [{"id": {"system": ACT_CODE, "code": code}} for code in sorted(codes)]
     return {
         "summary": summary,
         "detail": "What the patient's consents say of this actor and purpose.",
@@ -131,7 +127,7 @@ def _card(consulted: Consulted, base: str) -> dict[str, Any]:
         "extension": {
             "decision": summary,
             "permitted": bool(consulted.permitted),
-            "obligations": obligations,
+            "obligations": obligations_of(consulted),
             "basedOn": [{"reference": f"{base}/{reference}"} for reference in references],
         },
     }
