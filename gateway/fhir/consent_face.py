@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.audit.record import AuditKind, AuditRecord, Outcome
+from gateway.auth import smart_scopes
 from gateway.consent.fhir_consent import ENDED
 from gateway.consent.fhir_r4 import to_r4
 from gateway.consent.store import Filed, Filing, StoredVersion
@@ -21,6 +22,7 @@ from gateway.errors import Conflict, InvalidQuery, NotAcceptable, NotFound, Stal
 from gateway.fhir.answer_form import AnswerForm
 from gateway.fhir.bundle import searchset
 from gateway.fhir.consent_body import TYPE, as_the_client_says, patient_in, require_performer, version_in
+from gateway.fhir.consent_obligations import answers_of
 from gateway.fhir.consent_pages import page_of_consents
 from gateway.fhir.consent_search import parse_consent_search
 from gateway.fhir.consent_told import Told, is_as_told, tell_all, told, told_anyhow, untold_outcome
@@ -177,10 +179,9 @@ class ConsentFace:
         """`$who-may-answer`: the facilities that may answer this caller about this patient. Others are not told."""
         require_scope(requester, "s", "ImagingStudy")
         consulted = consult(patient_in(asked, self.base), requester, self.rooms, request)
-        answers = [
-            {"name": "facility", "valueReference": {"reference": f"Organization/{one.id}", "display": one.name}}
-            for one in consulted.permitted
-        ]
+        # What the patient hides is told to those alone who may read it in the Consents themselves.
+        reads = smart_scopes.can(requester.scopes, TYPE, "s", patient_bound=requester.patient is not None)
+        answers = answers_of(consulted, with_obligations=reads)
         return {"resourceType": "Parameters", **({"parameter": answers} if answers else {})}
 
     def _current(self, id_: str, requester: Requester, request: Request, if_match: str | None) -> StoredVersion:
