@@ -138,11 +138,17 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    parser = argparse.ArgumentParser(description="Serve a folder of DICOM files over QIDO-RS and WADO-RS on loopback.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--user", action="append", required=True, metavar="NAME:PASSWORD", help="an account")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
-    parser.add_argument("--delay-ms", type=int, default=0, help="how long each search takes")
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.demo.archive",
+        description="Serve a folder of DICOM files over QIDO-RS and WADO-RS on loopback, and print the port.",
+        epilog=f"The DICOMweb root is http://127.0.0.1:PORT{ROOT}. For demonstrations: see docs/reference/demo.md.",
+    )
+    parser.add_argument("folder", type=Path, help="its *.dcm files are read once, at the start")
+    parser.add_argument(
+        "--user", action="append", required=True, metavar="NAME:PASSWORD", help="an account; repeatable"
+    )
+    parser.add_argument("--port", type=int, default=0, help="where to listen; any free port where left out")
+    parser.add_argument("--delay-ms", type=int, default=0, metavar="MS", help="how long each search takes")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Archive(options.port, Holdings(options.folder), options.user, options.delay_ms) as archive:
