@@ -18,6 +18,7 @@ from gateway.auth.client_assertion import AssertionVerifier
 from gateway.auth.client_keys import ClientKeys
 from gateway.auth.client_store import DatabaseClientStore, UsedAssertions
 from gateway.auth.clients import Client, ClientRegistry
+from gateway.auth.declarations import StoredDeclarations
 from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.cache import open_cache
 from gateway.config import Settings
@@ -38,6 +39,7 @@ from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.domain_words import DomainWords
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.matching_setting import matching_rule
+from gateway.mpi.patient_finder import PatientFinder
 from gateway.mpi.questions import PatientQuestions
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
@@ -56,6 +58,7 @@ class House:
     desk: ConsentDesk
     identity: IdentityDesk
     questions: PatientQuestions | None
+    finder: PatientFinder
     keys: KeyRing
     bearer: BearerAuthenticator
     tokens: BackendServices
@@ -68,7 +71,7 @@ class House:
 
 def build_house(settings: Settings) -> House:
     """The real house of `settings`. Raises ConfigurationError, and DependencyUnavailable where the database is away."""
-    engine = open_database(settings.database_url, threads=settings.threads)
+    engine = open_database(settings.database_url, threads=settings.threads, serving=True)
     if not settings.production:
         upgrade_to_head(engine)
     keys = open_keys(settings.keys_file, engine, may_create=not settings.production)
@@ -79,6 +82,7 @@ def build_house(settings: Settings) -> House:
     matching = matching_rule(settings)
     index = PatientIndex(engine, keys)
     identity = Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED)
+    declarations = StoredDeclarations(engine, keys, lasts=settings.break_glass)
     consents = StoredConsents(engine, keys, settings.consent_policy, identity)
     rooms = Rooms(
         mpi=index,
@@ -89,6 +93,7 @@ def build_house(settings: Settings) -> House:
         audit=audit,
         clock=lambda: datetime.now(UTC),
         labels=load_label_rules(settings),
+        declarations=declarations,
     )
     verifier = AssertionVerifier(
         clients,
@@ -113,12 +118,13 @@ def build_house(settings: Settings) -> House:
             base=settings.fhir_base,
         ),
         questions=PatientQuestions(engine, keys, matching) if matching else None,
+        finder=PatientFinder(engine, keys),
         identity=open_identity_desk(
             settings, engine, keys, audit, registry.all, lambda id_: _facility_of(clients.find(id_))
         ),
         keys=keys,
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
-        tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url, break_glass=settings.break_glass),
+        tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url, declarations=declarations),
         pings={
             "database": lambda: _ping_database(engine),
             "cache": cache.ping,

@@ -16,6 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.adapters.base import Observation, Sighting
 from gateway.adapters.tables import sighting
 from gateway.db.crypto import KeyRing
+from gateway.db.lookup import Looking, looking
+from gateway.db.prepared import Prepared
 from gateway.db.session import reading, writing
 from gateway.imaging.study import SourceStudy
 from gateway.model import FacilityID, PatientID, StudyUID
@@ -57,7 +59,7 @@ class Sightings:
             return Observation(first_seen={})
         keys = [self._row_key(study) for study in studies]
         records = {study.record_id for study in studies}
-        with reading(self._engine) as connection:
+        with looking(self._engine) as connection:
             known = _find_rows(connection, records)
         changes: dict[_RowKey, tuple[StudyUID, _Row]] = {}
         for key, study in zip(keys, studies, strict=True):
@@ -161,16 +163,19 @@ def _as_it_now_is(old: _Row, new: _Row) -> _Row:
 
 _COLUMNS = sighting.c
 _KEY_COLUMNS = (_COLUMNS.record_id, _COLUMNS.facility_id, _COLUMNS.study_key)
-_FIND = select(
-    *_KEY_COLUMNS, _COLUMNS.person_id, _COLUMNS.content_key, _COLUMNS.with_series, _COLUMNS.first_seen
-).where(_COLUMNS.record_id.in_(bindparam("records", expanding=True)))
+_FIND = Prepared(
+    select(*_KEY_COLUMNS, _COLUMNS.person_id, _COLUMNS.content_key, _COLUMNS.with_series, _COLUMNS.first_seen).where(
+        _COLUMNS.record_id.in_(bindparam("records", expanding=True))
+    )
+)
 
 
-def _find_rows(connection: Connection, records: Collection[int]) -> dict[_RowKey, _Row]:
-    rows = connection.execute(_FIND, {"records": sorted(records)}).all()
+def _find_rows(connection: Connection | Looking, records: Collection[int]) -> dict[_RowKey, _Row]:
     return {
         (record, facility, key): _Row(person, content, with_series, first_seen)
-        for record, facility, key, person, content, with_series, first_seen in rows
+        for record, facility, key, person, content, with_series, first_seen in _FIND.all(
+            connection, records=sorted(records)
+        )
     }
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from gateway.errors import DependencyUnavailable
@@ -32,16 +32,16 @@ _UNREACHED = (
 )
 
 
-def unavailable(what: str, exc: SQLAlchemyError) -> DependencyUnavailable:
+def unavailable(what: str, exc: Exception) -> DependencyUnavailable:
     """`what` can't be done, with what to mend where the driver's error tells that."""
     why = _why(exc)
     return DependencyUnavailable(f"{what}: {why}" if why else what)
 
 
-def _why(exc: SQLAlchemyError) -> str:
+def _why(exc: Exception) -> str:
     if isinstance(exc, PoolExhausted):
         return "all its connections are in use"
-    cause = exc.orig if isinstance(exc, DBAPIError) else None
+    cause = exc.orig if isinstance(exc, DBAPIError) else exc
     if isinstance(cause, sqlite3.Error):
         return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, "")  # an extended code's last byte is its kind
     if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:

@@ -26,7 +26,7 @@ from sqlalchemy.sql.expression import Executable
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from gateway.errors import DependencyUnavailable
+from gateway.db.mishap import unavailable
 
 Values = Mapping[str, Any]
 Processor = Callable[[Any], Any]
@@ -193,6 +193,6 @@ def _cursor(session: Session) -> Iterator[Any]:
     try:
         yield cursor
     except session.dialect.loaded_dbapi.Error as exc:
-        raise DependencyUnavailable("the database can't be read or written") from exc
+        raise unavailable("the database can't be read or written", exc) from exc
     finally:
         cursor.close()

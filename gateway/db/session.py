@@ -4,9 +4,11 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -18,13 +20,17 @@ POOL_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 5000
 MOST_PARAMETERS = 500
 """Values that one `IN (…)` is given: every release of both databases takes as many, and plans them well."""
+_PREPARED_AFTER = 3
+"""Executions after which PostgreSQL keeps a statement's plan: planning a look-up costs more than doing it."""
 _WAL_ATTEMPTS = 100
 _WAL_PAUSE_S = 0.05
 T = TypeVar("T")
 
 
-def open_database(url: str, *, threads: int = 16) -> Engine:
+def open_database(url: str, *, threads: int = 16, serving: bool = False) -> Engine:
     """An engine for `url`, one connection a thread at most. Connects to nothing yet.
+
+    `serving`: everything is looked up by a key, so that no table is ever to be read as a whole.
 
     SQLite commits are durable (`synchronous=FULL`), readers never wait (WAL), writers wait for one another. PostgreSQL
     ends a statement that takes longer than five seconds: a table that is locked must not hang the gateway. Raises
@@ -55,14 +61,16 @@ def open_database(url: str, *, threads: int = 16) -> Engine:
             max_overflow=4,
             pool_timeout=POOL_TIMEOUT_S,
             pool_pre_ping=False,
-            # PgBouncer in transaction mode can't keep server-side prepared statements or start-up options.
+            # PgBouncer in transaction mode can't keep prepared statements or start-up options: `_set_up_postgresql`.
             connect_args={
                 "prepare_threshold": None,
+                "autocommit": True,
                 "connect_timeout": 3,
                 "tcp_user_timeout": STATEMENT_TIMEOUT_MS,
             },
         )
-        event.listen(engine, "connect", _set_up_postgresql)
+        event.listen(engine, "connect", partial(_set_up_postgresql, serving=serving))
+        event.listen(engine, "begin", _begin_postgresql)
         return engine
     raise ConfigurationError([f"GATEWAY_DATABASE_URL: {backend} is not supported; use sqlite or postgresql"])
 
@@ -79,12 +87,20 @@ def _make_private(file: Path) -> None:
         ) from exc
 
 
-def _set_up_postgresql(connection: Any, _record: object) -> None:
+def _set_up_postgresql(connection: Any, _record: object, *, serving: bool) -> None:
     # Behind PgBouncer this reaches the server connection that happens to serve it, and stays there; sooner or later
     # that is each of them. `ALTER ROLE … SET statement_timeout` makes it all of them at once.
-    connection.autocommit = True
     connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}")
-    connection.autocommit = False
+    # Whole numbers of any size go as one type, so that a statement is prepared once.
+    connection.adapters.register_dumper(int, Int8Dumper)
+    # A pooler in between gives a connection a number of its own, not that of the process that happens to serve it. Only
+    # without one is a statement sure to find the process that has prepared it.
+    (serving,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if serving == connection.info.backend_pid:
+        connection.prepare_threshold = _PREPARED_AFTER
+        if serving:
+            # A plan is kept while the tables grow: one made when they were small must not read them whole.
+            connection.execute("SET enable_seqscan = off")
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -115,19 +131,18 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writing", False) else "BEGIN")
 
 
-# A look-up needs no transaction around it: beginning and ending one costs more than the look-up itself, and in
-# PostgreSQL two more round trips.
-_READING: dict[str, dict[str, Any]] = {
-    "sqlite": {"reading": True},
-    "postgresql": {"isolation_level": "AUTOCOMMIT"},
-}
+def _begin_postgresql(connection: Connection) -> None:
+    if not connection.get_execution_options().get("reading", False):
+        connection.exec_driver_sql("BEGIN")
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection for look-ups, each of which sees what is committed as it starts. Raises DependencyUnavailable."""
+    # A look-up needs no transaction around it: beginning and ending one costs more than the look-up itself, and in
+    # PostgreSQL two more round trips.
     try:
-        with engine.connect().execution_options(**_READING[engine.dialect.name]) as connection:
+        with engine.connect().execution_options(reading=True) as connection:
             yield connection
     except SQLAlchemyError as exc:
         raise unavailable("the database can't be read", exc) from exc

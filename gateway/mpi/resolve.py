@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, Select, bindparam, func, literal_column, select
+from sqlalchemy import Engine, Select, bindparam, func, literal_column, select
 
 from gateway.db.crypto import KeyRing
-from gateway.db.session import reading
+from gateway.db.lookup import looking
+from gateway.db.prepared import Prepared
 from gateway.log import Event, event
 from gateway.metrics import ALERTS
 from gateway.model import PatientID, PatientIdentity, PatientRef, SourceRecord
@@ -17,7 +18,8 @@ from gateway.mpi.demographics import demographics_of
 from gateway.mpi.sealed import identifier_key, open_patient, source_identifier
 from gateway.mpi.tables import person, record, record_identifier
 
-LiveRecord = Row[int, bytes, str, bytes, str, datetime, datetime]
+LiveRecord = tuple[Any, ...]
+"""Number, key, system and sealed content of a record, its person, since when it is theirs, and when it last changed."""
 
 _PERSON_ID = re.compile(r"[0-9a-f-]{36}")
 
@@ -35,15 +37,17 @@ def _live_records() -> Select[int, bytes, str, bytes, str, datetime, datetime]:
 
 
 _carriers = (
-    # Two persons are enough to know that the identifier is ambiguous, however many carry it.
     select(record.c.person_id)
-    .distinct()
     .join(record_identifier, record_identifier.c.record_id == record.c.record_id)
     .where(record_identifier.c.identifier_key == bindparam("key"), record.c.active)
-    .limit(literal_column("2"))
+    .cte("carriers")
+    # Found by the key first: PostgreSQL would otherwise walk through all persons in their order to tell them apart.
+    .prefix_with("MATERIALIZED", dialect="postgresql")
 )
-_BY_IDENTIFIER = _live_records().where(record.c.person_id.in_(_carriers))
-_BY_ID = (
+# Two persons are enough to know that the identifier is ambiguous, however many carry it.
+_two_persons = select(_carriers.c.person_id).distinct().limit(literal_column("2"))
+_BY_IDENTIFIER = Prepared(_live_records().where(record.c.person_id.in_(_two_persons)))
+_BY_ID = Prepared(
     _live_records()
     .join(person, record.c.person_id == func.coalesce(person.c.survivor_id, person.c.id))
     .where(person.c.id == bindparam("id"))
@@ -99,8 +103,8 @@ class PatientIndex:
             statement, parameters = _BY_ID, {"id": ref.id}
         else:
             return ()
-        with reading(self._engine) as connection:
-            return connection.execute(statement, parameters).all()
+        with looking(self._engine) as connection:
+            return statement.all(connection, **parameters)
 
     def _source_record(self, row: LiveRecord) -> SourceRecord:
         record_id, source, system, sealed, _, linked_at, updated_at = row

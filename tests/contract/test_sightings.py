@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from gateway.adapters.base import Observation
 from gateway.adapters.sightings import Sightings
 from gateway.db.crypto import KeyRing
 from gateway.imaging.study import Series, SourceStudy
 from gateway.model import FacilityID, LocalPatientID, PatientID, StudyUID
+from tests.statements import heard_by
 
 ANNA, BERTA = PatientID("0b7a3c1e-anna"), PatientID("5d2f8e90-berta")
 T0 = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -153,8 +154,7 @@ def test_nothing_new_costs_one_statement(sightings: Sightings, engine: Engine) -
     """However many studies there are, over however many records."""
     studies = [a_study(f"2.25.{n}", record_id=n % 3) for n in range(60)]
     sightings.observe(ANNA, studies, T0)
-    statements: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda _c, _cur, sql, *_: statements.append(sql))
+    statements = heard_by(engine)
     sightings.observe(ANNA, studies, LATER)
     sightings.observe(ANNA, [], LATER)
 
