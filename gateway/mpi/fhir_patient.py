@@ -16,6 +16,7 @@ from gateway.errors import LoadRefused
 from gateway.model import Identifier
 from gateway.mpi.demographics import demographics_of, identifiers_of
 from gateway.mpi.patient_record import PatientRecord
+from gateway.mpi.plain_patient import is_plain
 
 GENDERS = frozenset(("male", "female", "other", "unknown"))
 """http://hl7.org/fhir/administrative-gender, a required binding."""
@@ -52,6 +53,12 @@ def read_patient(resource: Mapping[str, Any], domains: frozenset[str]) -> Patien
 
 def require_patient(resource: Mapping[str, Any]) -> None:
     """`resource` is a Patient that can be read, whoever's it is. Raises LoadRefused as `read_patient`."""
+    if not is_plain(resource):
+        look_closely(resource)
+
+
+def look_closely(resource: Mapping[str, Any]) -> None:
+    """`resource` is a Patient by every rule there is. Raises LoadRefused."""
     if resource.get("resourceType") != "Patient":
         raise LoadRefused(["resourceType: not Patient"])
     problems = list(_structural_problems(resource)) or list(_semantic_problems(resource))
