@@ -12,7 +12,9 @@ from gateway.fhir.consent_routes import consent_blueprint
 from gateway.fhir.errors import answer_error, answer_http_error, answer_unexpected
 from gateway.fhir.identity_routes import identity_blueprint
 from gateway.fhir.match import MatchFace
+from gateway.fhir.patient_face import PatientFace
 from gateway.fhir.patient_feed import FeedFace
+from gateway.fhir.patient_routes import patient_blueprint
 from gateway.fhir.pix import PixFace
 from gateway.fhir.routes import capability_blueprint, fhir_blueprint
 from gateway.health import liveness, metrics_page, readiness
@@ -39,6 +41,14 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     serve(app, consent_blueprint(face), requires_token(house.bearer))
     serve(app, cds_discovery_blueprint(), open_to_anyone("CDS Hooks: discovery"))
     serve(app, cds_blueprint(house.rooms, settings.fhir_base), requires_token(house.bearer))
+    patient = PatientFace(
+        rooms=house.rooms,
+        finder=house.finder,
+        keys=house.keys,
+        base=settings.fhir_base,
+        strong_systems=settings.strong_identifier_systems,
+    )
+    serve(app, patient_blueprint(patient), requires_token(house.bearer))
     pix = PixFace(rooms=house.rooms, desk=house.identity, base=settings.fhir_base)
     feed = FeedFace(rooms=house.rooms, desk=house.identity, base=settings.fhir_base)
     match = MatchFace(rooms=house.rooms, questions=house.questions, base=settings.fhir_base)

@@ -6,6 +6,7 @@ GatewayError
     PayloadTooLarge       it is longer than the gateway reads
     UnknownModifier       it holds an extension that may change its meaning, and that nobody here understands
     UnknownDomain         an identifier is of a system that the exchange doesn't know
+    TooCostly             so many may be meant that they are not looked at
   NotAcceptable           the answer is wanted in a form the gateway does not write
   UnsupportedMediaType    the question comes in a form the gateway does not read
   MethodNotAllowed        the thing is there, and that is not done to it
@@ -19,6 +20,7 @@ GatewayError
   UnknownTarget           an answer is wanted in a system of identifiers that the exchange doesn't know
   NotFound                a named thing that is absent or withheld: the two look the same
     UnknownIdentifier     nobody the caller may know of has that identifier
+    DomainNotFound        identifiers are wanted of a system that the exchange doesn't know
   DeadlinePassed          our own time is spent
   DependencyUnavailable   our database, keys or cache
     AuditUnavailable      nothing is released without its audit
@@ -58,6 +60,10 @@ class UnknownModifier(InvalidQuery):
 
 class UnknownDomain(InvalidQuery):
     code = "code-invalid"
+
+
+class TooCostly(InvalidQuery):
+    code = "too-costly"
 
 
 class UnknownTarget(GatewayError):
@@ -123,6 +129,10 @@ class NotFound(GatewayError):
 
 class UnknownIdentifier(NotFound):
     code = "unknown-identifier"
+
+
+class DomainNotFound(NotFound):
+    code = "domain-not-found"
 
 
 class DeadlinePassed(GatewayError):

@@ -10,10 +10,10 @@ from gateway.fhir.parameters import (
     ENDPOINT,
     IMAGING_STUDY,
     ORGANIZATION,
-    PATIENT,
     SearchParameter,
     SearchTable,
 )
+from gateway.fhir.patient_parameters import PATIENT
 
 _CHANGED = "2026-11-24"
 _SMART_IMAGING = "http://fhir.org/argonaut/smart-imaging"

@@ -10,7 +10,7 @@ _MANDATORY = {
     "ImagingStudy": frozenset(("status", "subject")),
     "Endpoint": frozenset(("status", "connectionType", "payloadType", "address", "extension")),
     "Organization": frozenset(("active", "name")),
-    "Patient": frozenset(("active", "deceasedBoolean", "deceasedDateTime")),
+    "Patient": frozenset(("identifier", "active", "deceasedBoolean", "deceasedDateTime")),
     "Consent": frozenset(
         ("status", "scope", "category", "patient", "policy", "policyRule", "provision", "subject", "period", "decision")
     ),

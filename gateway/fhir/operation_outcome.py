@@ -15,6 +15,7 @@ from gateway.errors import (
     Conflict,
     DeadlinePassed,
     DependencyUnavailable,
+    DomainNotFound,
     ExpiredCursor,
     GatewayError,
     InvalidQuery,
@@ -25,6 +26,7 @@ from gateway.errors import (
     NotFound,
     PayloadTooLarge,
     StaleVersion,
+    TooCostly,
     UnknownDomain,
     UnknownIdentifier,
     UnknownModifier,
@@ -65,6 +67,7 @@ class _Row:
     words: str | None = None
     """Told in place of the error's own reason: where two refusals must look the same, and where the fault is ours."""
     retry_after: int | None = None
+    severity: Severity = "error"
 
 
 _ROWS: Mapping[type[BaseException], _Row] = {
@@ -82,6 +85,8 @@ _ROWS: Mapping[type[BaseException], _Row] = {
     NotFound: _Row(404, "not-found", "not found"),
     UnknownModifier: _Row(400, "extension"),
     UnknownDomain: _Row(400, "code-invalid"),
+    TooCostly: _Row(400, "too-costly"),
+    DomainNotFound: _Row(404, "not-found", "targetSystem not found", severity="warning"),
     UnknownTarget: _Row(403, "code-invalid"),
     UnknownIdentifier: _Row(404, "not-found", "sourceIdentifier Patient Identifier not found"),
     LoadRefused: _Row(422, "business-rule"),
@@ -134,7 +139,7 @@ def _issues(exc: GatewayError, row: _Row) -> list[dict[str, Any]]:
     if isinstance(exc, LoadRefused) and exc.problems:
         return [_issue("error", row.issue, problem) for problem in exc.problems[:_MOST_PROBLEMS]]
     expired = isinstance(exc, NotAuthenticated) and exc.expired
-    return [_issue("error", "expired" if expired else row.issue, row.words or exc.reason)]
+    return [_issue(row.severity, "expired" if expired else row.issue, row.words or exc.reason)]
 
 
 def _headers(exc: GatewayError, row: _Row) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-ParameterType = Literal["number", "date", "string", "token", "reference", "special"]
-_DEFINITIONS = "http://hl7.org/fhir/SearchParameter/"
+ParameterType = Literal["number", "date", "string", "token", "reference", "uri", "special"]
+DEFINITIONS = "http://hl7.org/fhir/SearchParameter/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +41,11 @@ class SearchTable:
 REFUSED = frozenset(("_has", "_filter", "_query", "_content", "_text", "_list", "_include", "_revinclude", "_cursor"))
 """Never ignored, since the answer without them would be a much wider one. `_cursor` stands alone, in a page link."""
 
-_ID = SearchParameter(
-    name="_id", type="token", definition=_DEFINITIONS + "Resource-id", documentation="The id of the resource."
+ID = SearchParameter(
+    name="_id", type="token", definition=DEFINITIONS + "Resource-id", documentation="The id of the resource."
 )
 
-_RESULT = (
+RESULT = (
     SearchParameter(
         name="_count",
         type="number",
@@ -66,7 +66,7 @@ _RESULT = (
     SearchParameter(name="_pretty", type="token", documentation="`true` indents the answer."),
 )
 
-_COMMON_ELEMENTS = ("id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension")
+COMMON_ELEMENTS = ("id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension")
 
 IMAGING_STUDY = SearchTable(
     resource_type="ImagingStudy",
@@ -74,66 +74,66 @@ IMAGING_STUDY = SearchTable(
         SearchParameter(
             name="patient",
             type="reference",
-            definition=_DEFINITIONS + "clinical-patient",
+            definition=DEFINITIONS + "clinical-patient",
             documentation="The one patient: `Patient/{id}` or the bare id. Each search names exactly one patient.",
             spellings=("patient:Patient",),
         ),
         SearchParameter(
             name="subject",
             type="reference",
-            definition=_DEFINITIONS + "ImagingStudy-subject",
+            definition=DEFINITIONS + "ImagingStudy-subject",
             documentation="The same as `patient`.",
             spellings=("subject:Patient",),
         ),
         SearchParameter(
             name="patient.identifier",
             type="token",
-            definition=_DEFINITIONS + "Patient-identifier",
+            definition=DEFINITIONS + "Patient-identifier",
             documentation="The one patient, by an identifier: `system|value`; also written `patient:identifier`.",
             spellings=("patient:identifier", "subject.identifier", "subject:identifier"),
         ),
-        _ID,
+        ID,
         SearchParameter(
             name="identifier",
             type="token",
-            definition=_DEFINITIONS + "clinical-identifier",
+            definition=DEFINITIONS + "clinical-identifier",
             documentation="Study UID (`urn:dicom:uid|urn:oid:1.2.3`, `urn:oid:1.2.3`, `1.2.3`) or accession number.",
         ),
         SearchParameter(
             name="started",
             type="date",
-            definition=_DEFINITIONS + "ImagingStudy-started",
+            definition=DEFINITIONS + "ImagingStudy-started",
             documentation="When the study began; all prefixes. A date alone means that day where the study was made.",
         ),
         SearchParameter(
             name="modality",
             type="token",
-            definition=_DEFINITIONS + "ImagingStudy-modality",
+            definition=DEFINITIONS + "ImagingStudy-modality",
             documentation="Modality of the study or one of its series, with or without its system.",
         ),
         SearchParameter(
             name="status",
             type="token",
-            definition=_DEFINITIONS + "ImagingStudy-status",
+            definition=DEFINITIONS + "ImagingStudy-status",
             documentation="`available`, or `unknown` where every source says that it is offline.",
         ),
         SearchParameter(
             name="bodysite",
             type="token",
-            definition=_DEFINITIONS + "ImagingStudy-bodysite",
+            definition=DEFINITIONS + "ImagingStudy-bodysite",
             documentation="Body site of a series: SNOMED CT code, or the DICOM term where no code is known.",
         ),
         SearchParameter(
             name="endpoint",
             type="reference",
-            definition=_DEFINITIONS + "ImagingStudy-endpoint",
+            definition=DEFINITIONS + "ImagingStudy-endpoint",
             documentation="Studies that this Endpoint serves.",
             spellings=("endpoint:Endpoint",),
         ),
         SearchParameter(
             name="_lastUpdated",
             type="date",
-            definition=_DEFINITIONS + "Resource-lastUpdated",
+            definition=DEFINITIONS + "Resource-lastUpdated",
             documentation="When the study was new, changed or became visible; all prefixes. Dates alone are UTC days.",
         ),
         SearchParameter(
@@ -144,12 +144,12 @@ IMAGING_STUDY = SearchTable(
         SearchParameter(
             name="_include", type="special", documentation="`ImagingStudy:endpoint`, `ImagingStudy:patient`."
         ),
-        *_RESULT,
+        *RESULT,
     ),
     includes=("ImagingStudy:endpoint", "ImagingStudy:patient", "ImagingStudy:subject"),
     elements=frozenset(
         (
-            *_COMMON_ELEMENTS,
+            *COMMON_ELEMENTS,
             *(
                 "identifier",
                 "status",
@@ -167,63 +167,34 @@ IMAGING_STUDY = SearchTable(
     ),
 )
 
-PATIENT = SearchTable(
-    resource_type="Patient",
-    parameters=(
-        _ID,
-        SearchParameter(
-            name="identifier",
-            type="token",
-            definition=_DEFINITIONS + "Patient-identifier",
-            documentation="Exactly one identifier of the patient, `system|value`.",
-        ),
-        *_RESULT,
-    ),
-    elements=frozenset(
-        (
-            *_COMMON_ELEMENTS,
-            *("identifier", "active", "name", "telecom", "gender", "birthDate", "deceased", "address", "maritalStatus"),
-            *(
-                "multipleBirth",
-                "photo",
-                "contact",
-                "communication",
-                "generalPractitioner",
-                "managingOrganization",
-                "link",
-            ),
-        )
-    ),
-)
-
 ENDPOINT = SearchTable(
     resource_type="Endpoint",
     parameters=(
-        _ID,
+        ID,
         SearchParameter(
             name="name",
             type="string",
-            definition=_DEFINITIONS + "Endpoint-name",
+            definition=DEFINITIONS + "Endpoint-name",
             documentation="The beginning of the name, in any case.",
         ),
         SearchParameter(
             name="organization",
             type="reference",
-            definition=_DEFINITIONS + "Endpoint-organization",
+            definition=DEFINITIONS + "Endpoint-organization",
             documentation="The facility whose images it serves.",
             spellings=("organization:Organization",),
         ),
         SearchParameter(
             name="status",
             type="token",
-            definition=_DEFINITIONS + "Endpoint-status",
+            definition=DEFINITIONS + "Endpoint-status",
             documentation="`active` or `suspended`.",
         ),
-        *_RESULT,
+        *RESULT,
     ),
     elements=frozenset(
         (
-            *_COMMON_ELEMENTS,
+            *COMMON_ELEMENTS,
             *("identifier", "status", "connectionType", "name", "managingOrganization", "contact", "period"),
             *("payloadType", "payloadMimeType", "address", "header"),
         )
@@ -233,23 +204,18 @@ ENDPOINT = SearchTable(
 ORGANIZATION = SearchTable(
     resource_type="Organization",
     parameters=(
-        _ID,
+        ID,
         SearchParameter(
             name="name",
             type="string",
-            definition=_DEFINITIONS + "Organization-name",
+            definition=DEFINITIONS + "Organization-name",
             documentation="The beginning of the name, in any case.",
         ),
-        SearchParameter(
-            name="_sort",
-            type="string",
-            documentation="`_lastUpdated` unless said; `-_lastUpdated` puts the last changed first.",
-        ),
-        *_RESULT,
+        *RESULT,
     ),
     elements=frozenset(
         (
-            *_COMMON_ELEMENTS,
+            *COMMON_ELEMENTS,
             *("identifier", "active", "type", "name", "alias", "telecom", "address", "partOf", "contact", "endpoint"),
         )
     ),
@@ -261,41 +227,46 @@ CONSENT = SearchTable(
         SearchParameter(
             name="patient",
             type="reference",
-            definition=_DEFINITIONS + "clinical-patient",
+            definition=DEFINITIONS + "clinical-patient",
             documentation="The one patient: `Patient/{id}` or the bare id. Each search names exactly one patient.",
             spellings=("patient:Patient",),
         ),
         SearchParameter(
             name="patient.identifier",
             type="token",
-            definition=_DEFINITIONS + "Patient-identifier",
+            definition=DEFINITIONS + "Patient-identifier",
             documentation="The one patient, by an identifier: `system|value`; also written `patient:identifier`.",
             spellings=("patient:identifier",),
         ),
-        _ID,
+        ID,
         SearchParameter(
             name="status",
             type="token",
-            definition=_DEFINITIONS + "Consent-status",
+            definition=DEFINITIONS + "Consent-status",
             documentation="The status of the current version.",
         ),
         SearchParameter(
             name="actor",
             type="reference",
-            definition=_DEFINITIONS + "Consent-actor",
+            definition=DEFINITIONS + "Consent-actor",
             documentation="Whom a rule of it names as recipient: a reference, or `system|value`.",
         ),
         SearchParameter(
             name="_lastUpdated",
             type="date",
-            definition=_DEFINITIONS + "Resource-lastUpdated",
+            definition=DEFINITIONS + "Resource-lastUpdated",
             documentation="When the current version was filed; all prefixes. Dates alone are UTC days.",
         ),
-        *_RESULT,
+        SearchParameter(
+            name="_sort",
+            type="string",
+            documentation="`_lastUpdated` unless said; `-_lastUpdated` puts the last changed first.",
+        ),
+        *RESULT,
     ),
     elements=frozenset(
         (
-            *_COMMON_ELEMENTS,
+            *COMMON_ELEMENTS,
             *("identifier", "status", "scope", "category", "patient", "dateTime", "performer", "organization"),
             *("source", "policy", "policyRule", "verification", "provision"),
         )

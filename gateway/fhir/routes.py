@@ -10,14 +10,13 @@ from gateway.errors import MethodNotAllowed, NotFound, UnsupportedParameter
 from gateway.fhir.capability import capability_statement
 from gateway.fhir.directory_face import read_directory, search_directory
 from gateway.fhir.imaging_face import ImagingFace
-from gateway.fhir.patient_face import read_one_patient, search_patients
 from gateway.fhir.search_params import DirectoryType
 from gateway.fhir.wire import answer, require_acceptable, search_pairs, strictly, the_request
 from gateway.rooms import Rooms
 
 PREFIX = "/fhir/r4"
 TYPES = ("ImagingStudy", "Patient", "Endpoint", "Organization")
-"""Types that are read and searched only; Consent has routes of its own (`consent_routes.py`)."""
+"""Types that are read and searched only; Patient and Consent have routes of their own."""
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -37,7 +36,6 @@ def fhir_blueprint(rooms: Rooms, settings: Settings, keys: KeyRing) -> Blueprint
     """Search and read of everything the gateway has, and clear refusals of everything else."""
     blueprint = Blueprint("fhir", __name__, url_prefix=PREFIX)
     _add_imaging(blueprint, ImagingFace(rooms=rooms, keys=keys, base=settings.fhir_base), settings)
-    _add_patient(blueprint, rooms, settings.fhir_base)
     _add_directory(blueprint, "Endpoint", rooms, settings.fhir_base)
     _add_directory(blueprint, "Organization", rooms, settings.fhir_base)
     _add_refusals(blueprint)
@@ -59,21 +57,6 @@ def _add_imaging(blueprint: Blueprint, face: ImagingFace, settings: Settings) ->
         deadline = Deadline.after(settings.deadline)
         form = require_acceptable()
         return answer(face.read(id_, current_requester(), deadline, the_request("imaging-read")), form)
-
-
-def _add_patient(blueprint: Blueprint, rooms: Rooms, base: str) -> None:
-    @blueprint.get("/Patient")
-    @blueprint.post("/Patient/_search")
-    def search_patient() -> Response:
-        form = require_acceptable()
-        asked = the_request("patient-search")
-        bundle, pretty = search_patients(search_pairs(), current_requester(), rooms, base, asked, strict=strictly())
-        return answer(bundle, form, pretty=pretty)
-
-    @blueprint.get("/Patient/<id_>")
-    def read_patient(id_: str) -> Response:
-        form = require_acceptable()
-        return answer(read_one_patient(id_, current_requester(), rooms, base, the_request("patient-read")), form)
 
 
 def _add_directory(blueprint: Blueprint, kind: DirectoryType, rooms: Rooms, base: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from gateway.errors import InvalidQuery, UnsupportedParameter
 from gateway.fhir.answer_form import AnswerForm, parse_answer_form
-from gateway.fhir.parameters import ENDPOINT, IMAGING_STUDY, ORGANIZATION, PATIENT
+from gateway.fhir.parameters import ENDPOINT, IMAGING_STUDY, ORGANIZATION
 from gateway.fhir.sift import Sifted, sift
 from gateway.fhir.values import (
     parse_dates,
@@ -18,7 +18,7 @@ from gateway.fhir.values import (
     parse_tokens,
 )
 from gateway.imaging.matching import SortKey
-from gateway.model import Identifier, PatientID, PatientRef, StudyQuery, Token
+from gateway.model import PatientID, PatientRef, StudyQuery, Token
 
 Sort = tuple[tuple[SortKey, bool], ...]
 """Each key with whether it descends, the first one deciding first."""
@@ -89,14 +89,6 @@ class ImagingSearch(AnswerForm):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PatientSearch(AnswerForm):
-    """One search on Patient; at least one of `id` and `identifier` is there, and both hold where both are."""
-
-    id: PatientID | None
-    identifier: Identifier | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectorySearch(AnswerForm):
     """One search on Endpoint or Organization. Each tuple is an AND of ORs."""
 
@@ -123,26 +115,11 @@ def parse_imaging_search(pairs: Sequence[tuple[str, str]], *, strict: bool, path
         **_filters(sifted, _STUDY_FILTERS, path_base),
     )
     return ImagingSearch(
-        **_of(form),
+        **of_form(form),
         query=query,
         sort=sort,
         include_endpoint="Endpoint" in included,
         include_patient="Patient" in included,
-    )
-
-
-def parse_patient_search(pairs: Sequence[tuple[str, str]], *, strict: bool) -> PatientSearch:
-    """The search for one patient by identifier, id or both. Raises InvalidQuery where neither is given."""
-    sifted = sift(pairs, PATIENT, strict=strict)
-    form = parse_answer_form(sifted, PATIENT, strict=strict)
-    id_ = sifted.one("_id", "")
-    identifier = sifted.one("identifier", "")
-    if not id_ and not identifier:
-        raise InvalidQuery("a search on Patient needs identifier=system|value or _id")
-    return PatientSearch(
-        **_of(form),
-        id=PatientID(parse_reference(id_, "_id", "Patient", "")) if id_ else None,
-        identifier=parse_identifier(identifier, "identifier") if identifier else None,
     )
 
 
@@ -153,12 +130,13 @@ def parse_directory_search(
     table = ENDPOINT if resource_type == "Endpoint" else ORGANIZATION
     sifted = sift(pairs, table, strict=strict)
     return DirectorySearch(
-        **_of(parse_answer_form(sifted, table, strict=strict)),
+        **of_form(parse_answer_form(sifted, table, strict=strict)),
         **_filters(sifted, _DIRECTORY_FILTERS, path_base),
     )
 
 
-def _of(form: AnswerForm) -> dict[str, Any]:
+def of_form(form: AnswerForm) -> dict[str, Any]:
+    """The form's values, by name."""
     return {name: getattr(form, name) for name in AnswerForm.__slots__}
 
 

@@ -18,6 +18,8 @@ from gateway.mpi.links import ALGORITHM, Reason
 from gateway.mpi.matching import Matching
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.sealed import content_key, identifier_key, seal_patient, source_key
+from gateway.mpi.search_index import SearchIndex
+from gateway.mpi.search_keys import VERSION
 from gateway.mpi.store import new_person_id
 from gateway.mpi.tables import link_event, person, record, record_identifier
 
@@ -39,6 +41,7 @@ class _Newcomer:
     block_keys: tuple[int, ...]
     tight: frozenset[int]
     comparable: bytes | None
+    search_keys: Sequence[int]
     patient: PatientRecord
 
 
@@ -58,6 +61,7 @@ class Newcomers:
         self._strong_systems = strong_systems
         self._who = who
         self._matching = matching
+        self._search = SearchIndex(connection, keys)
 
     def add_alone(self, patients: Sequence[PatientRecord], now: datetime) -> set[int]:
         """Those of `patients` that nobody else can be are persons of their own; their places in the list.
@@ -91,6 +95,7 @@ class Newcomers:
             block_keys=compared.block_keys if compared else (),
             tight=compared.tight if compared else frozenset(),
             comparable=compared.sealed if compared else None,
+            search_keys=self._search.keys_of(orjson.loads(patient.content), patient.source.system),
             patient=patient,
         )
 
@@ -109,6 +114,7 @@ class Newcomers:
             ({"record_id": ids[one.source], "identifier_key": key} for one in alone for key in sorted(one.identifiers)),
         )
         self._add(link_event, (self._event(ids[one.source], owners[one.source], now) for one in alone))
+        self._search.add((ids[one.source], one.search_keys) for one in alone)
         if self._matching:
             self._matching.add_keys((ids[one.source], one.block_keys) for one in alone)
 
@@ -123,6 +129,7 @@ class Newcomers:
             "updated_at": now,
             "active": one.patient.active,
             "comparable": one.comparable,
+            "search_keys": VERSION,
         }
 
     def _event(self, record_id: int, owner: PatientID, now: datetime) -> Mapping[str, object]:

@@ -77,7 +77,7 @@ def read_names(names: Sequence[Mapping[str, Any]]) -> NameParts:
     """
     usable = [name for name in names[:_MOST_NAMES] if isinstance(name, Mapping) and name.get("use") not in _NEVER]
     usable.sort(key=lambda name: _PREFERENCE.get(name.get("use"), 3))
-    read = [_read(*_stated(name)) for name in usable]
+    read = [_read(*stated_parts(name)) for name in usable]
     if not read:
         return NameParts()
     current = read[0]
@@ -104,7 +104,8 @@ def _forms(many: Iterable[str], one: str) -> Iterator[str]:
     yield from many
 
 
-def _stated(name: Mapping[str, Any]) -> tuple[str, Sequence[str], Sequence[str]]:
+def stated_parts(name: Mapping[str, Any]) -> tuple[str, Sequence[str], Sequence[str]]:
+    """Family name, given names and suffixes as a HumanName states them, or as its `text` alone is understood."""
     family = name.get("family") or ""
     given = [one for one in name.get("given") or () if one]
     suffixes = [one for one in name.get("suffix") or () if one]

@@ -15,6 +15,8 @@ from gateway.model import Identifier, PatientID
 from gateway.mpi.demographics import identifiers_of
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.sealed import content_key, identifier_key, open_patient, seal_patient, source_key
+from gateway.mpi.search_index import SearchIndex
+from gateway.mpi.search_keys import VERSION
 from gateway.mpi.tables import person, record, record_identifier
 
 _WRITER_LOCK = 0x6D70692D77726974
@@ -23,6 +25,10 @@ _STORED = select(record.c.record_id, record.c.content_key, record.c.person_id, r
 )
 _IDENTIFIER_KEYS = select(record_identifier.c.identifier_key).where(
     record_identifier.c.record_id == bindparam("record")
+)
+
+_SEARCHED = select(record.c.identifier_key, record.c.content, record.c.search_keys).where(
+    record.c.record_id == bindparam("record")
 )
 
 
@@ -69,6 +75,7 @@ class RecordStore:
     def __init__(self, connection: Connection, keys: KeyRing) -> None:
         self._connection = connection
         self._keys = keys
+        self._search = SearchIndex(connection, keys)
 
     def find(self, patient: PatientRecord) -> StoredRecord | None:
         """The stored record of the same source identifier."""
@@ -98,14 +105,19 @@ class RecordStore:
             "linked_at": now,
             "updated_at": now,
             "active": patient.active,
+            "search_keys": VERSION,
         }
         record_id: int = self._connection.execute(insert(record).returning(record.c.record_id), values).scalar_one()
         self._add_identifiers(record_id, {identifier_key(self._keys, one) for one in patient.identifiers})
+        self._search.add([(record_id, self._search_keys(patient))])
         return StoredRecord(record_id=record_id, content_key=content, person_id=owner, active=patient.active)
 
     def replace(self, stored: StoredRecord, patient: PatientRecord, now: datetime) -> frozenset[bytes]:
         """The record says what `patient` says, its link is as it was; the keys of identifiers it no longer has."""
         source = source_key(self._keys, patient.source)
+        self._search.change(
+            stored.record_id, self._stored_search_keys(stored.record_id, patient.source), self._search_keys(patient)
+        )
         self._connection.execute(
             update(record).where(record.c.record_id == stored.record_id),
             {
@@ -113,6 +125,7 @@ class RecordStore:
                 "content_key": self.content_key(patient),
                 "updated_at": now,
                 "active": patient.active,
+                "search_keys": VERSION,
             },
         )
         before = set(self._identifier_keys(stored.record_id))
@@ -143,6 +156,15 @@ class RecordStore:
                 )
             )
         return found
+
+    def _search_keys(self, patient: PatientRecord) -> Sequence[int]:
+        return self._search.keys_of(orjson.loads(patient.content), patient.source.system)
+
+    def _stored_search_keys(self, record_id: int, source: Identifier) -> Sequence[int]:
+        key, sealed, version = self._connection.execute(_SEARCHED, {"record": record_id}).one()
+        if version is None:
+            return ()
+        return self._search.keys_of(open_patient(self._keys, key, sealed), source.system)
 
     def _add_person(self, person_id: PatientID, now: datetime) -> None:
         self._connection.execute(insert(person), {"id": person_id, "created_at": now})

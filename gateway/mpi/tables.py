@@ -4,7 +4,7 @@ In clear are only surrogate ids, times, the URIs of identifier systems and our o
 keyed hash, every name and date is inside the sealed Patient.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, SmallInteger, String, Table, Text
 
 from gateway.db.base import BlindIndex, Instant, RowID, Sealed, metadata
 
@@ -34,9 +34,26 @@ record = Table(
     Column("updated_at", Instant, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("comparable", Sealed, nullable=True, comment="the Patient as matching compares it; null where it never was"),
+    Column("search_keys", SmallInteger, nullable=True, comment="version of its keys in mpi_search_key, or none"),
     sqlite_autoincrement=True,
 )
 """One domain's record of a patient, `content` and `comparable` bound to `identifier_key`."""
+
+Index(
+    "ix_mpi_record_unsearchable",
+    record.c.record_id,
+    sqlite_where=record.c.search_keys.is_(None),
+    postgresql_where=record.c.search_keys.is_(None),
+)
+
+search_key = Table(
+    "mpi_search_key",
+    metadata,
+    Column("key", BigInteger, primary_key=True, autoincrement=False, comment="64 bits of a keyed hash"),
+    Column("record_id", RowID, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Under which keys a record is looked for by description (IHE PDQm). Records are never deleted, so nothing refers."""
 
 record_identifier = Table(
     "mpi_record_identifier",

@@ -8,8 +8,9 @@ import fhirkit
 import pytest
 from fhir.resources.R4B.patient import Patient
 
-from gateway.fhir.patient import SourcePatient, to_patient
+from gateway.fhir.patient import PDQM_PATIENT, SourcePatient, to_patient
 from gateway.model import Identifier
+from gateway.mpi.patient_query import MOTHERS_MAIDEN_NAME
 from tests.factories import NOON, PERSON, a_facility, a_source_record
 
 BASE = "https://gateway.example/fhir/r4"
@@ -36,8 +37,8 @@ def composed(*records: SourcePatient) -> dict[str, Any]:
     return resource
 
 
-def test_identifiers_are_of_all_records_and_demographics_of_the_newest() -> None:
-    """In either order of records."""
+def test_identifiers_and_names_are_of_all_records_and_other_demographics_of_the_newest() -> None:
+    """In either order of records; the newest record's names come first."""
     patient = composed(OLD, NEW)
 
     assert patient == composed(NEW, OLD)
@@ -46,7 +47,7 @@ def test_identifiers_are_of_all_records_and_demographics_of_the_newest() -> None
         (SOUTH.identifier_system, "S-1"),
         (NORTH.identifier_system, "N-1"),
     ]
-    assert patient["name"] == [{"family": "Nordqvist-Meyer", "given": ["Anna"]}]
+    assert patient["name"] == [{"family": "Nordqvist-Meyer", "given": ["Anna"]}, {"family": "Nordqvist"}]
     assert patient["maritalStatus"] == {"text": "M"}
     assert "birthDate" not in patient
     assert "gender" not in patient
@@ -66,6 +67,7 @@ def test_meta_is_of_the_gateway_and_the_newest_record() -> None:
     assert composed(OLD, NEW)["meta"] == {
         "lastUpdated": "2026-11-22T12:00:00.000Z",
         "source": BASE,
+        "profile": [PDQM_PATIENT],
         "security": composed(OLD)["meta"]["security"],
     }
     assert composed(linked, NEW)["meta"]["lastUpdated"] == "2026-11-24T12:00:00.000Z"
@@ -83,6 +85,50 @@ def test_each_identifier_is_told_once() -> None:
         (SSN["system"], "000-00-0001"),
         (None, "loose"),
     ]
+
+
+def test_each_name_contact_and_address_is_told_once() -> None:
+    """However it is spelled; what else it says of its use makes no other of it."""
+    first = a_record(
+        NORTH,
+        "N-1",
+        1,
+        name=[{"family": "Nordqvist", "given": ["Anna"], "use": "official"}],
+        telecom=[{"system": "phone", "value": "044 765 43 21"}],
+        address=[{"city": "Zürich"}],
+    )
+    second = a_record(
+        SOUTH,
+        "S-1",
+        2,
+        name=[{"family": "NORDQVIST", "given": ["Anna"]}, {"family": "Holm", "given": ["Anna"], "use": "maiden"}],
+        telecom=[{"system": "phone", "value": "044-765-43-21"}, {"system": "email", "value": "a@example.org"}],
+        address=[{"city": "Zurich"}, {"city": "Basel", "use": "old"}],
+    )
+    patient = composed(second, first)
+
+    assert [one["family"] for one in patient["name"]] == ["Nordqvist", "Holm"]
+    assert [one["value"] for one in patient["telecom"]] == ["044 765 43 21", "a@example.org"]
+    assert [one["city"] for one in patient["address"]] == ["Zürich", "Basel"]
+
+
+def test_the_mothers_maiden_name_is_passed_on() -> None:
+    """IHE PDQm §2:3.78.4.2.2.2: where it is known it is told."""
+    extension = {"url": MOTHERS_MAIDEN_NAME, "valueString": "Holm"}
+    old = a_record(NORTH, "N-1", 9, extension=[{"url": "urn:x", "valueBoolean": True}, extension])
+
+    assert composed(old, NEW)["extension"] == [extension]
+    assert "extension" not in composed(NEW)
+
+
+def test_the_pdqm_profile_is_claimed_where_it_is_kept() -> None:
+    """Each identifier with its system, each name with something in it."""
+    loose = a_record(NORTH, "N-1", 1, identifier=[{"value": "loose"}])
+    nameless = a_record(NORTH, "N-1", 1, name=[{"use": "official"}])
+
+    assert composed(NEW)["meta"]["profile"] == [PDQM_PATIENT]
+    assert "profile" not in composed(loose)["meta"]
+    assert "profile" not in composed(nameless)["meta"]
 
 
 def test_what_only_means_something_at_its_source_stays_there() -> None:
