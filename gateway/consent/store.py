@@ -19,7 +19,7 @@ from gateway.consent.tables import consent, consent_version
 from gateway.consent.verdict import rules_of
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading, writing
-from gateway.errors import LoadRefused
+from gateway.errors import DependencyUnavailable, LoadRefused
 from gateway.log import Event, event
 from gateway.metrics import ALERTS
 from gateway.model import ImplicitPolicy, PatientID
@@ -80,7 +80,8 @@ class StoredConsents:
                 *(consent_version.c.person_id, self._theirs.c.shared),
             )
             .join(self._theirs, self._theirs.c.key == consent.c.key)
-            .join(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
+            # An outer join, so that a Consent whose version is lost is seen to be, and not taken for none.
+            .outerjoin(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
             .order_by(consent_version.c.recorded_at, consent.c.key)
         )
         self._read_once = lru_cache(maxsize=_REMEMBERED)(self._read)
@@ -94,6 +95,8 @@ class StoredConsents:
         """
         with reading(self._engine) as connection:
             rows = connection.execute(self._current, {"patient": patient}).all()
+        if any(row.content is None for row in rows):
+            raise DependencyUnavailable("a consent on file has lost its current version")
         on_file = [(row, self._read_once(*row), shared) for *row, shared in rows]
         named = {group for _, version, _ in on_file if version.active for group in version.groups}
         groups = self._groups.members(named) if named else {}

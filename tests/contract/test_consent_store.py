@@ -234,7 +234,16 @@ def swap_versions(engine: Engine, keys: KeyRing) -> None:
         connection.execute(update(consent_version).where(consent_version.c.version == 2).values(content=first))
 
 
-@pytest.mark.parametrize("damage", [break_table, break_seal, swap_versions])
+def lose_half(engine: Engine, keys: KeyRing) -> None:
+    """Of two Consents, the deny has lost its current version: half the rows came back from a backup, say."""
+    store = StoredConsents(engine, keys, "deny", IDENTITY)
+    file(store, a_filing(provision=DENY, id="c2"))
+    with writing(engine) as connection:
+        key = keys.blind("consent.id", "c2")
+        connection.execute(delete(consent_version).where(consent_version.c.key == key))
+
+
+@pytest.mark.parametrize("damage", [break_table, break_seal, swap_versions, lose_half])
 def test_t058_a_store_that_fails_is_an_error_and_never_none(
     engine: Engine, keys: KeyRing, store: StoredConsents, damage: Callable[[Engine, KeyRing], None]
 ) -> None:

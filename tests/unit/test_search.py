@@ -1,17 +1,22 @@
 """The spine: what a query releases, what it never asks, what it records, and how it fails."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from gateway.adapters.base import FacilityReply
+from gateway.auth.b2b import Subject
+from gateway.auth.purpose_of_use import BreakGlass
 from gateway.consent.label_rules import read_label_rules
 from gateway.disclosure import Request
 from gateway.errors import (
     AccessRefused,
     AllFacilitiesFailed,
     AuditUnavailable,
+    BreakGlassEnded,
+    BreakGlassRefused,
     DeadlinePassed,
     DependencyUnavailable,
     NotFound,
@@ -20,6 +25,7 @@ from gateway.imaging.study import Study
 from gateway.model import PatientID, PatientRef, Requester, StudyQuery
 from gateway.search import SearchAnswer, read_imaging_study, search_imaging_studies
 from tests.factories import PERSON, a_deadline, a_facility, a_patient, a_requester, a_source_record, a_source_study
+from tests.factories_auth import a_client
 from tests.factories_consent import a_consent, a_rule
 from tests.fakes import FakeRooms
 
@@ -103,6 +109,29 @@ def test_t080_a_revocation_during_the_fan_out_counts() -> None:
     assert fake.audit.records[0].released == ()
 
 
+def test_t080_a_read_under_way_obeys_the_revocation_too() -> None:
+    """Not found, as if it had never been."""
+    fake, ids = a_seen_house()
+
+    def revoke() -> None:
+        fake.consents.on_file[PERSON] = barring("south")
+
+    fake.facilities.meanwhile = revoke
+    with pytest.raises(NotFound):
+        read(fake, ids["2.25.20"])
+    assert all(not record.released for record in fake.audit.records[1:])
+
+
+def test_t045_two_consents_that_disagree_are_both_in_the_audit() -> None:
+    """Of the same moment, one filed by a delegate: the deny wins, and an auditor finds the permit beside it."""
+    fake = a_house()
+    fake.consents.on_file[PERSON] = (a_consent(id="own"), a_consent(a_rule("deny"), id="of-the-delegate"))
+    assert search(fake).studies == ()
+    assert {one.consents for one in fake.audit.records[0].decided} == {
+        ("Consent/of-the-delegate/_history/1", "Consent/own/_history/1")
+    }
+
+
 def test_a_facility_that_fails_is_named_and_the_rest_is_returned() -> None:
     """Nobody's failure fails the query, and none is hidden."""
     fake = a_house()
@@ -172,6 +201,29 @@ def test_t058_a_room_that_fails_releases_nothing(room: str) -> None:
     with pytest.raises(DependencyUnavailable):
         search(fake)
 
+    assert fake.audit.records == []
+
+
+@pytest.mark.parametrize("room", ["consents", "sightings"])
+def test_t058_a_room_that_fails_half_way_releases_nothing(room: str) -> None:
+    """It could be read when the facilities were asked, and can't be now: no page, nor half of one, nor its record."""
+    fake = a_house()
+    search(fake)
+    fake.audit.records.clear()
+
+    def fail() -> None:
+        getattr(fake, room).down = True
+
+    fake.facilities.meanwhile = fail
+    chosen: list[Study] = []
+
+    def select(studies: Sequence[Study]) -> Sequence[Study]:
+        chosen.extend(studies)
+        return studies
+
+    with pytest.raises(DependencyUnavailable):
+        search_imaging_studies(QUERY, a_requester(), fake.rooms, a_deadline(), REQUEST, select)
+    assert chosen == []
     assert fake.audit.records == []
 
 
@@ -356,19 +408,72 @@ def test_two_facilities_that_share_a_domain_are_both_asked_about_its_record() ->
     assert a_source_record(NORTH).identifier.system == annex.identifier_system
 
 
+EMERGENCY = (a_consent(a_rule(purposes=("BTG",))),)
+DOCTOR = Subject(id="Practitioner/dr", name="Dr Okafor", role="urn:roles|er")
+
+
+def an_emergency(fake: FakeRooms, patient: PatientID = PERSON) -> Requester:
+    """A doctor who has declared a break-glass for the patient."""
+    client = a_client(purposes=("BTG",))
+    declared, _ = fake.declarations.declare(client, DOCTOR, BreakGlass(patient=patient, reason="unconscious"), fake.now)
+    return a_requester(
+        client_id=client.id,
+        purposes=("BTG",),
+        subject_id=DOCTOR.id,
+        subject_role=DOCTOR.role,
+        patient=patient,
+        declaration=declared.id,
+    )
+
+
 def test_t050_a_break_glass_is_answered_with_a_notice_to_patient_and_privacy_officer() -> None:
     """In the same breath as the answer's own record: if the one can't be stored, neither is told."""
     fake = a_house()
-    fake.consents.on_file[PERSON] = (a_consent(a_rule(purposes=("BTG",))),)
-    asked = a_requester(purposes=("BTG",), subject_id="Practitioner/dr", subject_role="urn:roles|er", patient=PERSON)
+    fake.consents.on_file[PERSON] = EMERGENCY
 
-    answer = search(fake, requester=asked)
+    answer = search(fake, requester=an_emergency(fake))
 
     assert answer.studies
     assert fake.audit.kinds == ["imaging-search", "alert"]
     notice = fake.audit.records[1]
     assert (notice.patient, notice.who.subject_id, notice.who.purposes) == (PERSON, "Practitioner/dr", ("BTG",))
     assert notice.details == (("notify", "privacy-officer"), ("notify", "patient"))
+
+
+def test_t049_a_declaration_that_ends_while_facilities_are_asked_opens_nothing() -> None:
+    """It is looked at once more before anything is told."""
+    fake = a_house()
+    fake.consents.on_file[PERSON] = EMERGENCY
+    asked = an_emergency(fake)
+    fake.facilities.meanwhile = lambda: setattr(fake, "now", fake.now + timedelta(minutes=30))
+
+    with pytest.raises(BreakGlassEnded):
+        search(fake, requester=asked)
+
+    assert [record.kind for record in fake.audit.records if record.released] == []
+
+
+def test_t051_a_break_glass_that_opens_nothing_is_refused_aloud() -> None:
+    """A patient who said no, not even in an emergency, and one whom nobody knows: the same refusal, both stored."""
+    refusals = []
+    for provision, patient in ((a_rule("deny"), PERSON), (a_rule(purposes=("BTG",)), PatientID("nobody"))):
+        fake = a_house()
+        fake.consents.on_file[PERSON] = (a_consent(provision),)
+        with pytest.raises(BreakGlassRefused) as refused:
+            search(fake, an_emergency(fake, patient), StudyQuery(patient=PatientRef(id=patient)))
+        refusals.append(refused.value.reason)
+        assert fake.facilities.asked == []
+        assert fake.audit.kinds == ["imaging-search"]
+    assert len(set(refusals)) == 1
+
+
+def test_t051_a_study_that_a_break_glass_may_not_open_is_not_found() -> None:
+    """As an id that was never given out: a refusal would tell that there is something."""
+    fake, ids = a_seen_house()
+    fake.consents.on_file[PERSON] = (a_consent(a_rule("deny")),)
+    for study_id in (ids["2.25.20"], "f" * 32):
+        with pytest.raises(NotFound):
+            read(fake, study_id, an_emergency(fake))
 
 
 def test_t048_a_break_glass_for_one_patient_opens_no_other() -> None:
