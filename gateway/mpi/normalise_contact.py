@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from gateway.mpi.normalise_name import words
@@ -13,6 +14,7 @@ def _each(text: str) -> frozenset[str]:
 
 
 _MOST = 20
+_NO_DIGITS = re.compile(r"[^0-9]+")
 _PHONE_DIGITS = 9
 _LEAST_PHONE_DIGITS = 7
 _JUNK_PHONES = frozenset(("123456789", "234567890", "1234567", "12345678", "987654321", "876543210"))
@@ -54,7 +56,7 @@ class Home:
 def read_phones(telecom: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The telephone numbers that can be somebody's, by their last nine digits: country and trunk prefixes vary."""
     stated = _values(telecom, ("phone", "sms"))
-    digits = ("".join(letter for letter in one.partition("x")[0] if letter in "0123456789") for one in stated)
+    digits = (_NO_DIGITS.sub("", one.partition("x")[0]) for one in stated)
     return tuple(dict.fromkeys(one[-_PHONE_DIGITS:] for one in digits if _is_phone(one)))
 
 
@@ -107,7 +109,8 @@ def _home(address: Mapping[str, Any]) -> Home:
     )
 
 
-def _street(parts: Sequence[str]) -> tuple[str, str, str]:
+@lru_cache(maxsize=16384)
+def _street(parts: tuple[str, ...]) -> tuple[str, str, str]:
     """House number, street and unit of one line."""
     if not parts or "".join(parts) in _NO_ADDRESS:
         return "", "", ""

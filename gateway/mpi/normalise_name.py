@@ -63,6 +63,8 @@ def words(text: str) -> tuple[str, ...]:
 
 def native(text: str) -> str:
     """`text` as it is written, for comparing, where its script isn't Latin; otherwise empty."""
+    if text.isascii():
+        return ""
     letters = [letter for letter in unicodedata.normalize("NFKC", text[:_MOST_LETTERS]).casefold() if letter.isalpha()]
     if all(ord(letter) < 0x250 or unicodedata.name(letter, "").startswith("LATIN") for letter in letters):
         return ""
@@ -128,6 +130,7 @@ def _split(text: str) -> tuple[str, Sequence[str]]:
     return " ".join([*parts[max(start, 0) :], *tail]), parts[: max(start, 0)]
 
 
+@lru_cache(maxsize=16384)
 def _key(text: str) -> str:
     return "".join(words(text))
 
@@ -171,7 +174,8 @@ def _is_name(text: str) -> bool:
     return bool(key) and key not in _NOT_NAMES and key not in _TITLES and not key.isdigit()
 
 
-def _compound(parts: Sequence[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=16384)
+def _compound(parts: tuple[str, ...]) -> tuple[str, ...]:
     # "garcia-lopez" goes with "garcia" and with "lopez"; a particle says nothing alone.
     telling = [part for part in parts if len(part) > 2 and part not in _PARTICLES]
     whole = "".join(parts)
