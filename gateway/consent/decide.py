@@ -47,15 +47,19 @@ def decide_sources(
     now: datetime,
     labels: Sequence[Labels] = (),
     study_id: StudyID | None = None,
+    known: Mapping[tuple[FacilityID, Labels], Decision] | None = None,
 ) -> Sequence[Decision]:
     """For each of `studies`, in order, whether this source of a study may be shown to this caller.
+
+    `known` is what `decide_query` said of whole facilities with these labels, asked the same by the same at the same
+    instant: where no rule may hold for a part of a facility alone, it holds for each study of it.
 
     `labels` are theirs, in order; none means that all are normal. `study_id` tells the ids that a consent may name
     them by. Where no consent tells studies apart, what holds for a facility holds for each study of it.
     """
     court = _Court(policy, requester, now)
     persons = court.persons_who_name_studies() if study_id is not None else ()
-    decisions: dict[tuple[FacilityID, Labels], Decision] = {}
+    decisions = dict(known) if known and not court.tells_data_apart else {}
     decided = []
     elsewhere = names_elsewhere(studies) if court.tells_studies_apart else {}
     for study, label in zip(studies, labels or (NORMAL,) * len(studies), strict=True):
@@ -93,6 +97,7 @@ class _Court:
         names = names.union(member_of)
         self._cases = [_Case(policy, Asked(code, names, now)) for code in requester.purposes]
         self.tells_studies_apart = any(case.tells_studies_apart for case in self._cases)
+        self.tells_data_apart = any(case.tells_data_apart for case in self._cases)
 
     def persons_who_name_studies(self) -> Sequence[PatientID]:
         """The persons under whose id a consent may name a study by `ImagingStudy/{id}`; none where none does."""
@@ -158,6 +163,13 @@ class _Case:
         reaches = [reach for reading in self._readings for reach in reading.reaches]
         self.tells_studies_apart = any(reach.tells_studies_apart for reach in reaches)
         self._is_partial = any(reach.is_partial for reading in self._live for reach in reading.reaches)
+        self.tells_data_apart = any(reach.is_partial for reach in reaches)
+        self._ended = [
+            (reading, ended)
+            for reading in self._readings
+            if (ended := ended_at(reading.consent, asked.now)) is not None
+        ]
+        self._held: dict[int, datetime] = {}
 
     def decide(self, data: Data) -> Decision:
         """A deny first, then a permit; what nobody speaks of is closed by a permit in force, else by the policy."""
@@ -201,13 +213,20 @@ class _Case:
         """The latest of: the first permit that holds came to hold, and each consent that would forbid it ended."""
         moments = [
             ended
-            for reading in self._readings
-            if (ended := ended_at(reading.consent, self._asked.now)) is not None
-            and (reading.verdict(data) == "deny" or (not permitting and closes(reading.consent)))
+            for reading, ended in self._ended
+            if reading.verdict(data) == "deny" or (not permitting and closes(reading.consent))
         ]
         if permitting:
-            moments.append(min(held_since(reading, data, self._asked.now) for reading in permitting))
+            moments.append(min([self._held_since(reading, data) for reading in permitting]))
         return max(moments, default=None)
+
+    def _held_since(self, reading: Reading, data: Data) -> datetime:
+        if reading.limited:
+            return held_since(reading, data, self._asked.now)
+        held = self._held.get(id(reading))  # without limits of its own rules it is the same for all data
+        if held is None:
+            held = self._held[id(reading)] = held_since(reading, data, self._asked.now)
+        return held
 
     def _decision(
         self,
@@ -225,7 +244,7 @@ class _Case:
             permitted=permitted,
             reason=f"Consent/{first.id} (version {first.version}): {says} {_words(data, self._asked)}{because}"
             f"{', study by study' if partial else ''}",
-            consents=tuple(reading.consent.reference for reading in relied_on),
+            consents=tuple([reading.consent.reference for reading in relied_on]),
             opened_at=opened_at,
             partial=partial,
         )

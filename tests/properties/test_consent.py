@@ -7,11 +7,12 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.consent.decide import decide_data, decide_query
+from gateway.consent.decide import decide_data, decide_query, decide_sources
 from gateway.consent.labels import Labels
 from gateway.consent.policy import ConsentVersion, DataPeriod, PatientPolicy, Provision
 from gateway.consent.reach import Data
-from gateway.model import FacilityID, ImplicitPolicy, Moment, PatientID, Requester
+from gateway.imaging.study import SourceStudy
+from gateway.model import FacilityID, ImplicitPolicy, LocalPatientID, Moment, PatientID, Requester, StudyUID
 from tests.factories_consent import NOW, a_requester
 
 FACILITIES = tuple(FacilityID(name) for name in ("north", "south", "west"))
@@ -217,6 +218,23 @@ def test_a_permit_says_since_when_and_never_from_the_future(policy: PatientPolic
         if decision.permitted and decision.consents:
             assert decision.opened_at is not None
         assert decision.opened_at is None or (decision.permitted and decision.opened_at <= NOW)
+
+
+@given(policies, requesters, st.sampled_from(KINDS))
+def test_what_is_known_of_whole_facilities_changes_no_decision(
+    policy: PatientPolicy, requester: Requester, floor: Labels
+) -> None:
+    """What was decided of a facility spares the decision about its studies only where it would be the same."""
+    floors = dict.fromkeys(FACILITIES, floor)
+    whole = decide_query(policy, requester, FACILITIES, NOW, floors)
+    studies = [
+        SourceStudy(StudyUID(uid), id_, LocalPatientID("1"), 1) for id_ in FACILITIES for uid in ("1.2.3", "1.9")
+    ]
+    known = {(id_, floor): decision for id_, decision in whole.items()}
+
+    for labels in ([floor] * len(studies), [floor | KINDS[2]] * len(studies)):
+        afresh = decide_sources(policy, requester, studies, NOW, labels)
+        assert decide_sources(policy, requester, studies, NOW, labels, known=known) == afresh
 
 
 @given(policies, requesters)
