@@ -8,7 +8,8 @@ can't.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from gateway.consent.labels import NORMAL, SCALE, Labels, deny_reaches, may_reach, permit_reaches
 from gateway.consent.policy import DataPeriod, Provision
@@ -54,9 +55,8 @@ def names_elsewhere(studies: Sequence[SourceStudy]) -> Mapping[StudyUID, frozens
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The data that one rule is about, for a purpose."""
+class Reach(NamedTuple):
+    """The data that one rule is about, for a purpose. Made for each rule of each query: see `imaging/study.py`."""
 
     permits: bool
     authored_by: tuple[FacilityID, ...] | None
@@ -70,12 +70,16 @@ class Reach:
     @property
     def tells_studies_apart(self) -> bool:
         """Whether it is about single studies, by name or time."""
-        return bool(self.studies or self.period) or any(one.tells_studies_apart for one in self.excepted)
+        if self.studies or self.period is not None:
+            return True
+        return bool(self.excepted) and any(one.tells_studies_apart for one in self.excepted)
 
     @property
     def is_partial(self) -> bool:
         """Whether it may hold for some data of a facility and not for other data of it."""
-        return bool(self.labels) or self.tells_studies_apart or any(one.is_partial for one in self.excepted)
+        if self.labels or self.studies or self.period is not None:
+            return True
+        return bool(self.excepted) and any(one.is_partial for one in self.excepted)
 
     def covers(self, data: Data) -> bool:
         """Whether the rule is about `data` (of a facility as a whole: see above)."""
@@ -109,7 +113,8 @@ class Reach:
         """A permit reaches what was wholly made in the time, a deny what may have been; a time not told may be any."""
         if data.started is None:
             return self.permits if data.names is None else not self.permits
-        made, day = data.started, _on_the_calendar(data.started)
+        made = data.started
+        day = made if period.start_zoned and period.end_zoned else _on_the_calendar(made)
         after, until = made if period.start_zoned else day, made if period.end_zoned else day
         if self.permits:
             return (period.start is None or period.start <= after.start) and (
@@ -128,17 +133,18 @@ class Reach:
         return by_source or bool(self.studies) or any(code not in SCALE for code in self.labels)
 
 
-def reach_of(rule: Provision, outer: Provision, *, emergency: bool) -> Reach:
+def reach_of(rule: Provision, outer: Provision, emergency: bool, excepted: tuple[Reach, ...] = ()) -> Reach:
     """The reach of `rule`, which keeps to what `outer` states wherever it states nothing itself."""
-    named = rule.authored_by is not None or rule.studies
-    data = rule if named else outer
+    data = rule if rule.authored_by is not None or rule.studies else outer
+    permits = rule.type == "permit"
     return Reach(
-        permits=rule.type == "permit",
-        authored_by=data.authored_by,
-        studies=data.studies if rule.type == "permit" else _of_any_system(data.studies),
-        labels=rule.labels or outer.labels,
-        period=rule.data_period or outer.data_period,
-        emergency=emergency,
+        permits,
+        data.authored_by,
+        data.studies if permits or not data.studies else _of_any_system(data.studies),
+        rule.labels or outer.labels,
+        rule.data_period or outer.data_period,
+        emergency,
+        excepted,
     )
 
 
@@ -147,6 +153,7 @@ def _of_any_system(studies: tuple[str, ...]) -> tuple[str, ...]:
     return (*studies, *(f"|{value}" for _, found, value in (one.partition("|") for one in studies) if found))
 
 
+@lru_cache(maxsize=4096)
 def _on_the_calendar(moment: Moment) -> Moment:
     """What the wall clock showed where it was made, written as if in UTC."""
     return Moment(start=moment.start.replace(tzinfo=UTC), end=moment.end.replace(tzinfo=UTC))

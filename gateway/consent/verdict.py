@@ -4,9 +4,9 @@ Nested rules come before the root, and of those a deny first.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.consent.policy import ConsentVersion, Provision
 from gateway.consent.reach import Attribute, Data, Reach, reach_of
@@ -24,8 +24,7 @@ class Asked:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Nested:
+class _Nested(NamedTuple):
     rule: Provision
     reach: Reach
     holds: bool
@@ -63,7 +62,7 @@ class Reading:
     @property
     def reaches(self) -> tuple[Reach, ...]:
         """Of all its rules that are about this caller and purpose."""
-        nested = tuple(one.reach for one in self.nested)
+        nested = tuple([one.reach for one in self.nested])
         return nested if self.root is None else (self.root, *nested)
 
 
@@ -75,29 +74,33 @@ def read_consent(consent: ConsentVersion, asked: Asked) -> Reading:
     emergency = asked.purpose == BREAK_GLASS
     other = _other_caller(root, root, asked)
     nested = tuple(
-        _Nested(rule, _reach_within(rule, root, asked), _holds(rule, asked.now))
-        for rule in root.nested
-        if _other_caller(rule, root, asked) is None
+        [
+            _Nested(rule, _reach_within(rule, root, asked, emergency), _holds(rule, asked.now))
+            for rule in root.nested
+            if _other_caller(rule, root, asked) is None
+        ]
     )
     return Reading(
         consent,
         consent.active and _holds(root, asked.now),
-        None if other else reach_of(root, root, emergency=emergency),
+        None if other else reach_of(root, root, emergency),
         other,
         nested,
-        tuple(one for one in nested if one.rule.period_start is not None or one.rule.period_end is not None),
+        tuple([one for one in nested if one.rule.period_start is not None or one.rule.period_end is not None]),
     )
 
 
-def _reach_within(rule: Provision, root: Provision, asked: Asked) -> Reach:
+def _reach_within(rule: Provision, root: Provision, asked: Asked, emergency: bool) -> Reach:
     """A nested permit keeps to what the root states wherever it states nothing itself; a nested deny stands alone."""
-    emergency = asked.purpose == BREAK_GLASS
+    outer = _outer(rule, root)
+    if not rule.nested:
+        return reach_of(rule, outer, emergency)
     excepted = tuple(
-        reach_of(inner, inner, emergency=emergency)
+        reach_of(inner, inner, emergency)
         for inner in rule.nested
         if _holds(inner, asked.now) and _other_caller(inner, inner, asked) is None
     )
-    return replace(reach_of(rule, _outer(rule, root), emergency=emergency), excepted=excepted)
+    return reach_of(rule, outer, emergency, excepted)
 
 
 def _outer(rule: Provision, root: Provision) -> Provision:
