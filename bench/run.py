@@ -1,6 +1,6 @@
 """`make bench`: the gateway, the limit and the glue side by side in one run; ratios, and `bench/results/*.json`.
 
-QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth runs one half.
+QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth|consent runs one part.
 """
 
 import json
@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench import consent
 from bench.archives import CannedArchives, Shape
 from bench.load import Latency, at_rate, saturate
 from bench.subjects import Gateway, Glue, Limit, Subject, first_answer
@@ -146,6 +147,9 @@ def main() -> None:
         if only in ("", "growth"):
             report["growth"] = growth(folder)
             print_growth(report["growth"])
+    if only in ("", "consent"):
+        report["consent"] = consent.measure(1_000 if QUICK else 20_000)
+        consent.print_consent(report["consent"])
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{report['at'].replace(':', '')}.json"
     path.write_text(json.dumps(report, indent=1) + "\n")
