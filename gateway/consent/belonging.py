@@ -7,7 +7,7 @@ with the person it was filed for. Nothing is rewritten when records move: the ne
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, Subquery, bindparam, cast, exists, literal_column, null, or_, select, union_all
+from sqlalchemy import Select, Subquery, bindparam, cast, literal_column, null, or_, select, union_all
 from sqlalchemy.types import Integer
 
 from gateway.consent.tables import consent
@@ -26,17 +26,18 @@ class Identity:
 
 
 def theirs(identity: Identity) -> Subquery:
-    """`key` of each Consent that is the `patient`'s now, and `shared`: 1 where it may be another's just as well."""
+    """`key` and `version` of each Consent that is the `patient`'s now, and `shared`: 1 where it may be another's."""
     carried = identity.carried.subquery("carried")
-    by_identifier = select(consent.c.key, carried.c.shared).join(
+    by_identifier = select(consent.c.key, consent.c.version, carried.c.shared).join(
         carried, carried.c.identifier_key == consent.c.identifier_key
     )
     (any_key,) = identity.known.selected_columns
-    by_person = select(consent.c.key, cast(literal_column("0"), Integer).label("shared")).where(
-        or_(consent.c.person_id == bindparam("patient"), consent.c.person_id.in_(identity.retired)),
-        or_(
-            consent.c.identifier_key == null(),
-            ~exists(identity.known.where(any_key == consent.c.identifier_key)),
-        ),
+    # One row sought by its key: PostgreSQL may turn an EXISTS into a hash of all identifiers there are.
+    is_carried = identity.known.where(any_key == consent.c.identifier_key).limit(literal_column("1")).scalar_subquery()
+    # One list of ids, and no OR: PostgreSQL finds the rows of either by their index.
+    every_id = union_all(select(bindparam("patient", type_=consent.c.person_id.type)), identity.retired)
+    by_person = select(consent.c.key, consent.c.version, cast(literal_column("0"), Integer).label("shared")).where(
+        consent.c.person_id.in_(every_id),
+        or_(consent.c.identifier_key == null(), is_carried == null()),
     )
     return union_all(by_identifier, by_person).subquery("theirs")

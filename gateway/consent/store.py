@@ -18,6 +18,8 @@ from gateway.consent.policy import ConsentVersion, PatientPolicy, Provision
 from gateway.consent.tables import consent, consent_version
 from gateway.consent.verdict import rules_of
 from gateway.db.crypto import KeyRing
+from gateway.db.lookup import looking
+from gateway.db.prepared import Prepared
 from gateway.db.session import reading, writing
 from gateway.errors import DependencyUnavailable, LoadRefused
 from gateway.log import Event, event
@@ -74,15 +76,17 @@ class StoredConsents:
         self._groups = StoredGroups(engine, keys)
         self._retired = identity.retired
         self._theirs = theirs(identity)
-        self._current = (
+        self._current = Prepared(
             select(
-                *(consent.c.key, consent.c.version, consent_version.c.recorded_at, consent_version.c.content),
+                *(self._theirs.c.key, self._theirs.c.version, consent_version.c.recorded_at, consent_version.c.content),
                 *(consent_version.c.person_id, self._theirs.c.shared),
             )
-            .join(self._theirs, self._theirs.c.key == consent.c.key)
             # An outer join, so that a Consent whose version is lost is seen to be, and not taken for none.
-            .outerjoin(consent_version, (consent_version.c.key == consent.c.key) & _IS_CURRENT)
-            .order_by(consent_version.c.recorded_at, consent.c.key)
+            .outerjoin(
+                consent_version,
+                (consent_version.c.key == self._theirs.c.key) & (consent_version.c.version == self._theirs.c.version),
+            )
+            .order_by(consent_version.c.recorded_at, self._theirs.c.key)
         )
         self._read_once = lru_cache(maxsize=_REMEMBERED)(self._read)
 
@@ -93,9 +97,9 @@ class StoredConsents:
         group which is no more is such a one. So does one whose identifier several persons carry, unless it permits
         everything: then it is nobody's.
         """
-        with reading(self._engine) as connection:
-            rows = connection.execute(self._current, {"patient": patient}).all()
-        if any(row.content is None for row in rows):
+        with looking(self._engine) as session:
+            rows = self._current.all(session, patient=patient)
+        if any(content is None for _, _, _, content, *_ in rows):
             raise DependencyUnavailable("a consent on file has lost its current version")
         on_file = [(row, self._read_once(*row), shared) for *row, shared in rows]
         named = {group for _, version, _ in on_file if version.active for group in version.groups}

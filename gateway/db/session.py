@@ -100,7 +100,7 @@ def _set_up_postgresql(connection: Any, _record: object, *, serving: bool) -> No
         connection.prepare_threshold = _PREPARED_AFTER
         if serving:
             # A plan is kept while the tables grow: one made when they were small must not read them whole.
-            connection.execute("SET enable_seqscan = off")
+            connection.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import Engine, delete, event, func, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, update
 
 from gateway.consent.decide import decide_query
 from gateway.consent.fhir_consent import from_consent
@@ -24,7 +24,7 @@ from gateway.metrics import ALERTS
 from gateway.model import FacilityID, PatientID
 from gateway.mpi.tables import person
 from tests.factories_consent import NOW, SOUTH, a_requester, a_resource, authored_by
-from tests.factories_mpi import IDENTITY
+from tests.factories_mpi import IDENTITY, StatementCount
 
 ANNE, BORIS = (PatientID(f"00000000-0000-4000-8000-00000000000{digit}") for digit in (1, 2))
 NAMES: Mapping[str, FacilityID] = {"Organization/south": SOUTH}
@@ -291,15 +291,9 @@ def test_finding_the_consents_of_a_person_is_one_statement(store: StoredConsents
     for number in range(3):
         file(store, a_filing(id=f"c{number}"))
     merge(engine, BORIS, ANNE)
-    statements: list[str] = []
-
-    def count(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", count)
-    store.find(ANNE)
-    event.remove(engine, "before_cursor_execute", count)
-    assert len(statements) == 1
+    with StatementCount(engine) as count:
+        store.find(ANNE)
+    assert len(count.statements) == 1
 
 
 def test_nothing_of_a_consent_can_be_read_from_the_tables(store: StoredConsents, engine: Engine) -> None:

@@ -12,7 +12,7 @@ from gateway.adapters.sightings import Sightings
 from gateway.db.crypto import KeyRing
 from gateway.imaging.study import Series, SourceStudy
 from gateway.model import FacilityID, LocalPatientID, PatientID, StudyUID
-from tests.statements import heard_by
+from tests.factories_mpi import StatementCount
 
 ANNA, BERTA = PatientID("0b7a3c1e-anna"), PatientID("5d2f8e90-berta")
 T0 = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -154,11 +154,11 @@ def test_nothing_new_costs_one_statement(sightings: Sightings, engine: Engine) -
     """However many studies there are, over however many records."""
     studies = [a_study(f"2.25.{n}", record_id=n % 3) for n in range(60)]
     sightings.observe(ANNA, studies, T0)
-    statements = heard_by(engine)
-    sightings.observe(ANNA, studies, LATER)
-    sightings.observe(ANNA, [], LATER)
+    with StatementCount(engine) as count:
+        sightings.observe(ANNA, studies, LATER)
+        sightings.observe(ANNA, [], LATER)
 
-    assert len(statements) == 1
+    assert len(count.statements) == 1
 
 
 def test_queries_that_see_something_first_together_agree(engine: Engine, keys: KeyRing) -> None:
