@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 
 from sqlalchemy import Engine, text
 
@@ -24,14 +23,14 @@ from gateway.cache import open_cache
 from gateway.config import Settings
 from gateway.consent.belonging import Identity
 from gateway.consent.groups import StoredGroups
-from gateway.consent.label_rules import LabelRules, read_label_rules
+from gateway.consent.label_rules_file import load_label_rules
 from gateway.consent.store import StoredConsents
 from gateway.consent_desk import ConsentDesk
 from gateway.db.crypto import KeyRing
 from gateway.db.key_check import open_keys, require_fitting
 from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
-from gateway.errors import ConfigurationError, DependencyUnavailable
+from gateway.errors import DependencyUnavailable
 from gateway.health import Ping
 from gateway.identity_desk import IdentityDesk
 from gateway.model import Facility, FacilityID
@@ -45,9 +44,6 @@ from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
 from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
-
-OWN_LABEL_RULES = "label-rules.toml"
-SHIPPED = "label_rules.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,19 +159,6 @@ def open_identity_desk(
 
 def _facility_of(client: Client | None) -> FacilityID | None:
     return client.facility if client else None
-
-
-def load_label_rules(settings: Settings) -> LabelRules:
-    """The operators' own rule table, `label-rules.toml` in the data folder, else the one that comes with the gateway.
-
-    Raises ConfigurationError that says what is wrong with it.
-    """
-    own = settings.data_dir / OWN_LABEL_RULES
-    text = own.read_text("utf-8") if own.exists() else resources.files("gateway.consent").joinpath(SHIPPED).read_text()
-    try:
-        return read_label_rules(text)
-    except ValueError as exc:
-        raise ConfigurationError([f"{OWN_LABEL_RULES}: {exc}"]) from exc
 
 
 def _ping_database(engine: Engine) -> None:

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import orjson
 from sqlalchemy import Connection, Engine, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.adapters.tables import facility as facility_table
 from gateway.adapters.tables import facility_revision
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading, writing
+from gateway.db.upsert import insert_into
 from gateway.errors import NotFound
 from gateway.model import Facility, FacilityAuth, FacilityID
 
@@ -155,8 +155,7 @@ _REVISION = select(facility_revision.c.revision).where(facility_revision.c.id ==
 
 
 def _count_change(connection: Connection) -> None:
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = make(facility_revision).values(id=1, revision=1)
+    statement = insert_into(facility_revision, connection).values(id=1, revision=1)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=[facility_revision.c.id], set_={"revision": facility_revision.c.revision + 1}

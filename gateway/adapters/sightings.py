@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Engine, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.adapters.base import Observation, Sighting
 from gateway.adapters.tables import sighting
@@ -19,6 +18,7 @@ from gateway.db.crypto import KeyRing
 from gateway.db.lookup import Looking, looking
 from gateway.db.prepared import Prepared
 from gateway.db.session import reading, writing
+from gateway.db.upsert import insert_into
 from gateway.imaging.study import SourceStudy
 from gateway.model import FacilityID, PatientID, StudyUID
 
@@ -181,9 +181,8 @@ def _find_rows(connection: Connection | Looking, records: Collection[int]) -> di
 
 def _insert(rows: Sequence[dict[str, Any]], connection: Connection) -> None:
     if rows:
-        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         # A query in another thread may have been first; its row stands.
-        connection.execute(make(sighting).on_conflict_do_nothing(), rows)
+        connection.execute(insert_into(sighting, connection).on_conflict_do_nothing(), rows)
 
 
 def _update(row: dict[str, Any], old: _Row, connection: Connection) -> None:

@@ -1,20 +1,16 @@
 """`python -m gateway clients`: who may ask, with which keys, and for which purposes."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gateway.adapters.registry import FacilityRegistry
 from gateway.auth import purpose_of_use, smart_scopes
-from gateway.auth.client_keys import problems_of_jwks
 from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
-from gateway.auth.jwks_fetch import MOST_BYTES, JWKSFetcher, JWKSUnavailable, problems_of_jwks_uri
 from gateway.cli.context import Operator, print_json
 from gateway.errors import LoadRefused
 from gateway.model import ClientID, FacilityID
@@ -49,9 +45,11 @@ def add(client_id: str, jwks: str, enable: bool, check: bool, as_json: bool, **g
     A client that was disabled stays so, unless --enable is given. Everything that is wrong is told at once. Keys at an
     address are read once, for a try: if that fails, the client is registered and a warning says that it gets no token.
     """
+    from gateway.cli.jwks_argument import doubts_about, read_keys  # slow to load, and only this command needs it
+
     with Operator() as operator:
-        document, jwks_uri, problems = _read_keys(jwks, production=operator.settings.production)
-        doubts = _doubts_about(jwks_uri, production=operator.settings.production) if not problems else []
+        document, jwks_uri, problems = read_keys(jwks, production=operator.settings.production)
+        doubts = doubts_about(jwks_uri, production=operator.settings.production) if not problems else []
         problems += doubts if check else []
         client = _client(client_id, document, jwks_uri, given)
         facilities = {facility.id for facility in FacilityRegistry(operator.engine, operator.keys).all()}
@@ -172,35 +170,6 @@ def _other_feeds(client: Client, registered: Sequence[Client]) -> list[str]:
     """A domain has one source (IHE PIXm ITI-104)."""
     others = [one.id for one in registered if one.facility == client.facility and one.id != client.id and one.enabled]
     return [f"--facility: {one} is its feed already; disable that first" for one in others if client.facility]
-
-
-def _read_keys(jwks: str, *, production: bool) -> tuple[str | None, str | None, list[str]]:
-    """The JWK Set of a file, or the address of one, and what is wrong with it."""
-    if "://" in jwks:
-        return None, jwks, [f"--jwks: {text}" for text in problems_of_jwks_uri(jwks, production=production)]
-    try:
-        with Path(jwks).open("rb") as file:
-            text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
-        document = json.loads(text)
-    except (OSError, ValueError, RecursionError):
-        return None, None, ["--jwks: the file can't be read as JSON"]
-    if len(text) > MOST_BYTES:
-        return None, None, [f"--jwks: the file is larger than {MOST_BYTES} bytes"]
-    if isinstance(document, dict) and "kty" in document:
-        document = {"keys": [document]}
-    canonical = json.dumps(document, sort_keys=True)
-    return canonical, None, [f"--jwks: {problem}" for problem in problems_of_jwks(canonical)]
-
-
-def _doubts_about(jwks_uri: str | None, *, production: bool) -> list[str]:
-    """Why no key can be read at the address of a JWK Set now, as it would be for a token."""
-    if jwks_uri is None:
-        return []
-    try:
-        fetched = JWKSFetcher(production=production)(jwks_uri)
-    except JWKSUnavailable as exc:
-        return [f"--jwks: the keys at {jwks_uri} can't be read: {exc.reason}"]
-    return [f"--jwks: what is at {jwks_uri} is in doubt: {text}" for text in problems_of_jwks(fetched.body)]
 
 
 def _details(client: Client) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from gateway.cli.consents import open_consents
 from gateway.cli.context import Operator, print_json
 from gateway.cli.patient_argument import patient_ref
 from gateway.consent.decide import decide_query
+from gateway.consent.label_rules_file import load_label_rules
 from gateway.consent.policy import Decision
 from gateway.consent.words import PURPOSE_WORDS
 from gateway.errors import LoadRefused
@@ -18,7 +19,6 @@ from gateway.model import ClientID, Facility, Requester
 from gateway.mpi.resolve import PatientIndex
 from gateway.purposes import code_of
 from gateway.search import holders_of
-from gateway.wiring import load_label_rules
 
 
 @click.command(name="explain")
@@ -28,7 +28,7 @@ from gateway.wiring import load_label_rules
 @click.option("--subject-id", metavar="ID", help="The clinician who would ask (hl7-b2b subject_id).")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 def command(client_id: str, patient: str, purposes: tuple[str, ...], subject_id: str | None, as_json: bool) -> None:
-    """Say who would be asked for a patient's imaging, what consent decides and why. Fetches nothing."""
+    """Who would be asked for a patient's imaging, and why; fetches nothing."""
     with Operator() as operator:
         client = DatabaseClientStore(operator.engine).find(client_id)
         if client is None or not client.enabled:

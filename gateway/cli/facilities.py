@@ -8,21 +8,14 @@ from pathlib import Path
 
 import click
 
-from gateway.adapters.check import FacilityCheck, Finding
-from gateway.adapters.credentials import FacilityTokens
-from gateway.adapters.curl import CurlTransport
 from gateway.adapters.facilities_file import MOST_BYTES, read_facilities
-from gateway.adapters.fan_out import terms_of
-from gateway.adapters.http import Call, run
 from gateway.adapters.registry import Applied, FacilityRegistry
 from gateway.cli.context import Operator, print_json
-from gateway.deadline import Deadline
 from gateway.errors import LoadRefused
 from gateway.model import Facility
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 _FACILITY = click.argument("facility_id", metavar="ID")
-_CHECK_EXCHANGES = 6
 
 
 @click.group(name="facilities")
@@ -76,10 +69,12 @@ def list_(as_json: bool) -> None:
 @_AS_JSON
 def check(facility_id: str, as_json: bool) -> None:
     """Ask the archive of facility ID what it supports. Exits 1 if it can't be used."""
+    from gateway.cli.facility_check import look_at, print_findings  # slow to load, and only this command needs it
+
     with Operator() as operator:
         facility = FacilityRegistry(operator.engine, operator.keys).find(facility_id)
         operator.note("facilities check", details=[("facility", facility.id)])
-    looked, milliseconds = _look_at(facility)
+    looked, milliseconds = look_at(facility)
     if as_json:
         print_json(
             {
@@ -90,7 +85,7 @@ def check(facility_id: str, as_json: bool) -> None:
             }
         )
     else:
-        _print_findings(facility, looked.findings, milliseconds, usable=looked.usable)
+        print_findings(facility, looked.findings, milliseconds, usable=looked.usable)
     if not looked.usable:
         click.echo(f"failed: facility {facility.id} can't be used as it is", err=True)
         sys.exit(1)
@@ -156,27 +151,6 @@ def _set_suspended(facility_id: str, *, suspended: bool, as_json: bool) -> None:
         click.echo(f"{facility_id}: {state}{'' if changed else ' already'}")
 
 
-def _look_at(facility: Facility) -> tuple[FacilityCheck, int]:
-    """The findings, and how long an exchange took on average."""
-    looked = FacilityCheck(facility)
-    conversation = looked.conversation()
-    if facility.auth.type == "oauth2":
-        conversation = FacilityTokens().authorized(facility, conversation)
-    transport = CurlTransport()
-    try:
-        call = Call(
-            facility=facility.id,
-            conversation=conversation,
-            terms=terms_of(facility.auth),
-            deadline=Deadline.after(facility.deadline * _CHECK_EXCHANGES),
-        )
-        (outcome,) = run([call], transport)
-    finally:
-        transport.close()
-    exchanges = max(1, len(looked.findings))
-    return looked, outcome.elapsed // timedelta(milliseconds=1) // exchanges
-
-
 def _shown(one: Facility) -> dict[str, object]:
     return {
         "id": one.id,
@@ -194,11 +168,3 @@ def _shown(one: Facility) -> dict[str, object]:
         "auth": one.auth.type,
         "suspended": one.suspended,
     }
-
-
-def _print_findings(facility: Facility, findings: Sequence[Finding], milliseconds: int, *, usable: bool) -> None:
-    click.echo(f"{facility.id} ({facility.name}), {facility.query_url}")
-    for one in findings:
-        click.echo(f"  {one.rating:<8} {one.name:<18} {one.detail}")
-    if usable:
-        click.echo(f"  an exchange takes about {milliseconds} ms")

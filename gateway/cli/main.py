@@ -8,23 +8,39 @@ import click
 
 from gateway.errors import ConfigurationError, GatewayError, LoadRefused
 
-GROUPS = (
-    *("adt", "audit", "break-glass", "clients", "consents", "db", "explain", "facilities", "groups", "patients"),
-    "serve",
-)
-"""Each is a module of `gateway/cli/` whose `command` is the click command of that name."""
+COMMANDS = {
+    "adt": "HL7 v2 messages about patients (ADT), over MLLP.",
+    "audit": "What was asked, decided and disclosed.",
+    "break-glass": "Break-glass: who overrode a patient's protection, and why.",
+    "clients": "Clients: the systems that may ask the exchange.",
+    "consents": "Consents: whose imaging may be shown to whom, and why.",
+    "db": "The database's schema.",
+    "explain": "Who would be asked for a patient's imaging, and why; fetches nothing.",
+    "facilities": "The facilities of the exchange: whom the gateway asks, and how.",
+    "groups": "Groups: organisations and users that a Consent may name as a whole.",
+    "patients": "The patient index: who is who in which facility.",
+    "serve": "Run the production server with the settings' worker and thread counts.",
+}
+"""Each is a module of `gateway/cli/` whose `command` is the click command of that name; the words stand in `--help`,
+which loads none of them.
+"""
 
 
 class Commands(click.Group):
-    """Loads a command's module only when it is asked for, so that `--help` starts fast."""
+    """Loads a command's module only when it is asked for, so that the others cost nothing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All command names."""
-        return list(GROUPS)
+        return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The names with what each is for."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, if there is one."""
-        if cmd_name not in GROUPS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"gateway.cli.{cmd_name.replace('-', '_')}").command
         return command

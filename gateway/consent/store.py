@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import orjson
 from sqlalchemy import Connection, Engine, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.consent.belonging import Identity, theirs
 from gateway.consent.fhir_consent import ENDED, ReadConsent, from_consent
@@ -21,6 +20,7 @@ from gateway.db.crypto import KeyRing
 from gateway.db.lookup import looking
 from gateway.db.prepared import Prepared
 from gateway.db.session import reading, writing
+from gateway.db.upsert import insert_into
 from gateway.errors import DependencyUnavailable, LoadRefused
 from gateway.log import Event, event
 from gateway.metrics import ALERTS
@@ -206,10 +206,9 @@ class StoredConsents:
 
     def _add(self, connection: Connection, key: bytes, filing: Filing) -> bool:
         """Whether the Consent is new. Of two that file the same new one at once, the second finds it on file."""
-        make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
         values = {"key": key, "person_id": filing.patient, "identifier_key": filing.identifier_key, "version": 1}
-        added = connection.execute(make(consent).values(values).on_conflict_do_nothing().returning(consent.c.key))
-        return added.first() is not None
+        new = insert_into(consent, connection).values(values).on_conflict_do_nothing().returning(consent.c.key)
+        return connection.execute(new).first() is not None
 
     def _is_theirs(self, connection: Connection, key: bytes, patient: PatientID) -> bool:
         found = select(self._theirs.c.key).where(self._theirs.c.key == key, self._theirs.c.shared == 0)

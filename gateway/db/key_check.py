@@ -7,11 +7,11 @@ database keeps a known word, sealed and hashed, and nothing starts where the key
 from pathlib import Path
 
 from sqlalchemy import Engine, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.db.crypto import KeyRing, SealBroken, create_key_file, read_key_file
 from gateway.db.session import reading, writing
 from gateway.db.tables import key_check
+from gateway.db.upsert import insert_into
 from gateway.errors import ConfigurationError, DependencyUnavailable
 
 _WORD = "the keys of this exchange"
@@ -64,7 +64,6 @@ def _known(engine: Engine) -> tuple[bytes, bytes] | None:
 
 
 def _remember(engine: Engine, keys: KeyRing) -> None:
-    make = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
     row = {
         "id": _ROW,
         "sealed": keys.seal(key_check.name, str(_ROW), _WORD.encode()),
@@ -72,4 +71,4 @@ def _remember(engine: Engine, keys: KeyRing) -> None:
     }
     with writing(engine) as connection:
         # Of several processes that start together one is first, and the others are measured by it.
-        connection.execute(make(key_check).values(row).on_conflict_do_nothing())
+        connection.execute(insert_into(key_check, connection).values(row).on_conflict_do_nothing())

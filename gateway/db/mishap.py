@@ -2,7 +2,6 @@
 
 import sqlite3
 
-import psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
@@ -44,6 +43,8 @@ def _why(exc: Exception) -> str:
     cause = exc.orig if isinstance(exc, DBAPIError) else exc
     if isinstance(cause, sqlite3.Error):
         return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, "")  # an extended code's last byte is its kind
-    if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:
-        return _UNREACHED
-    return _POSTGRESQL.get(cause.sqlstate or "", "") if isinstance(cause, psycopg.Error) else ""
+    # Psycopg's errors, told by what they have: loading it takes long, and SQLite goes without.
+    state = getattr(cause, "sqlstate", "")
+    if state is None:
+        return _UNREACHED if type(cause).__name__ == "OperationalError" else ""
+    return _POSTGRESQL.get(state, "")

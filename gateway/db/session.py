@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -91,6 +90,8 @@ def _set_up_postgresql(connection: Any, _record: object, *, serving: bool) -> No
     # Behind PgBouncer this reaches the server connection that happens to serve it, and stays there; sooner or later
     # that is each of them. `ALTER ROLE … SET statement_timeout` makes it all of them at once.
     connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}")
+    from psycopg.types.numeric import Int8Dumper  # only where PostgreSQL is used, since it is slow to load
+
     # Whole numbers of any size go as one type, so that a statement is prepared once.
     connection.adapters.register_dumper(int, Int8Dumper)
     # A pooler in between gives a connection a number of its own, not that of the process that happens to serve it. Only
