@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, bindparam, literal_column, select
+from sqlalchemy import Connection, Engine, Integer, bindparam, select
 
 from gateway.db.crypto import KeyRing
 from gateway.db.session import in_parts, reading
@@ -26,7 +26,7 @@ MOST_RECORDS = 2000
 """Records that one search opens. A description that more records may fit is refused."""
 _FEW = 100
 """Records few enough that no smaller set of them is looked for."""
-_ONE_TOO_MANY: ColumnElement[int] = literal_column(str(MOST_RECORDS + 1))
+_ONE_TOO_MANY = bindparam("one_too_many", type_=Integer)
 _KEYED = (
     select(search_key.c.record_id)
     .where(search_key.c.key.in_(bindparam("wanted", expanding=True)))
@@ -63,9 +63,11 @@ class FoundPatient:
 class PatientFinder:
     """Searches of the index by description. Each raises DependencyUnavailable where it can't be read."""
 
-    def __init__(self, engine: Engine, keys: KeyRing) -> None:
+    def __init__(self, engine: Engine, keys: KeyRing, *, most: int = MOST_RECORDS) -> None:
         self._engine = engine
         self._keys = keys
+        self._most = most
+        self._bound = {"one_too_many": most + 1}
 
     def find(self, asked: Description, now: datetime) -> Sequence[FoundPatient]:
         """Every person of whom a live record says all that is asked. Raises TooCostly."""
@@ -87,10 +89,10 @@ class PatientFinder:
         with reading(self._engine) as connection:
             records: set[int] = set()
             for part in in_parts(own):
-                records.update(connection.execute(_CARRIERS, {"wanted": part}).scalars())
+                records.update(connection.execute(_CARRIERS, {"wanted": part, **self._bound}).scalars())
             records |= self._keyed(connection, [identifier_value_key(value.strip())])
             records |= self._unkeyed(connection)
-            _require_few(records)
+            self._require_few(records)
             return self._owners(connection, records)
 
     def _described(self, connection: Connection, asked: Description) -> set[int]:
@@ -101,22 +103,22 @@ class PatientFinder:
                 smallest = found
             if len(found) <= _FEW:
                 break
-        if smallest is None or len(smallest) > MOST_RECORDS:
-            smallest = set(connection.execute(_ALL).scalars())
+        if smallest is None or len(smallest) > self._most:
+            smallest = set(connection.execute(_ALL, self._bound).scalars())
         else:
             smallest |= self._unkeyed(connection)
-        _require_few(smallest)
+        self._require_few(smallest)
         return smallest
 
     def _keyed(self, connection: Connection, keys: Collection[SearchKey]) -> set[int]:
         found: set[int] = set()
         for part in in_parts(hashed_keys(self._keys, keys)):
-            found.update(connection.execute(_KEYED, {"wanted": part}).scalars())
+            found.update(connection.execute(_KEYED, {"wanted": part, **self._bound}).scalars())
         return found
 
     def _unkeyed(self, connection: Connection) -> set[int]:
         # Stored before there were keys, or by somebody who leaves them for later: looked at each time.
-        return set(connection.execute(_UNKEYED).scalars())
+        return set(connection.execute(_UNKEYED, self._bound).scalars())
 
     def _owners(self, connection: Connection, records: Collection[int]) -> set[PatientID]:
         return {
@@ -153,9 +155,6 @@ class PatientFinder:
             if any(is_described(patient, asked, now) for _, patient in records.values())
         ]
 
-
-def _require_few(records: Collection[int]) -> None:
-    if len(records) > MOST_RECORDS:
-        raise TooCostly(
-            "more people may be meant than are looked at: add a birth date, more of the name, a phone or an identifier"
-        )
+    def _require_few(self, records: Collection[int]) -> None:
+        if len(records) > self._most:
+            raise TooCostly("too many may be meant: add a birth date, more of the name, a phone or an identifier")

@@ -24,7 +24,7 @@ from gateway.mpi.patient_query import (
 SearchKey = tuple[str, str]
 
 VERSION = 1
-"""Of the keys: a record that is found by those of an earlier version is given its keys anew (`patients index`)."""
+"""Of the keys, kept beside each record: a record without it has none, and is looked at by every search."""
 _LETTERS = 5
 """The beginning of a family name that is looked under alone; a shorter one is looked under as a whole."""
 _FEW_LETTERS = 3
