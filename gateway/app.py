@@ -36,11 +36,12 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.extensions["gateway.guards"] = {}
     app.extensions["gateway.close"] = house.close
 
-    serve(app, fhir_blueprint(house.rooms, settings, house.keys), requires_token(house.bearer))
+    with_token = requires_token(house.bearer, house.rooms.clock, house.rooms.declarations)
+    serve(app, fhir_blueprint(house.rooms, settings, house.keys), with_token)
     face = ConsentFace(rooms=house.rooms, desk=house.desk, keys=house.keys, base=settings.fhir_base)
-    serve(app, consent_blueprint(face), requires_token(house.bearer))
+    serve(app, consent_blueprint(face), with_token)
     serve(app, cds_discovery_blueprint(), open_to_anyone("CDS Hooks: discovery"))
-    serve(app, cds_blueprint(house.rooms, settings.fhir_base), requires_token(house.bearer))
+    serve(app, cds_blueprint(house.rooms, settings.fhir_base), with_token)
     patient = PatientFace(
         rooms=house.rooms,
         finder=house.finder,
@@ -48,14 +49,18 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
         base=settings.fhir_base,
         strong_systems=settings.strong_identifier_systems,
     )
-    serve(app, patient_blueprint(patient), requires_token(house.bearer))
+    serve(app, patient_blueprint(patient), with_token)
     pix = PixFace(rooms=house.rooms, desk=house.identity, base=settings.fhir_base)
     feed = FeedFace(rooms=house.rooms, desk=house.identity, base=settings.fhir_base)
     match = MatchFace(rooms=house.rooms, questions=house.questions, base=settings.fhir_base)
-    serve(app, identity_blueprint(pix, feed, match), requires_token(house.bearer))
+    serve(app, identity_blueprint(pix, feed, match), with_token)
     serve(app, capability_blueprint(settings), open_to_anyone("what the server can do is public (FHIR R4 §3.1.1.9)"))
     serve(app, metadata_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
-    serve(app, token_blueprint(house.tokens), open_to_anyone("the client proves itself by its assertion (RFC 7523)"))
+    serve(
+        app,
+        token_blueprint(house.tokens, house.rooms.clock),
+        open_to_anyone("the client proves itself by its assertion (RFC 7523)"),
+    )
     serve(app, liveness(), open_to_anyone("no patient data"))
     serve(app, readiness(house.pings), open_to_anyone("no patient data"))
     serve(app, metrics_page(house.metrics_dir), only_from(settings.metrics_allow))

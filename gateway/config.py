@@ -43,6 +43,7 @@ class Settings:
     matching_review_bits: float | None = None
     matching_algorithm_file: Path | None = None
     break_glass: timedelta = timedelta(minutes=30)
+    break_glass_roles: frozenset[str] = frozenset()
     adt_listen: str = ""
     adt_tls_cert_file: Path | None = None
     adt_tls_key_file: Path | None = None
@@ -107,6 +108,7 @@ class Settings:
             matching_algorithm_file=reader.path("GATEWAY_MATCHING_ALGORITHM_FILE"),
             metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
+            break_glass_roles=frozenset(reader.words("GATEWAY_BREAK_GLASS_ROLES")),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
             adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
             adt_tls_key_file=reader.path("GATEWAY_ADT_TLS_KEY_FILE"),
@@ -176,7 +178,8 @@ KNOWN = frozenset(
         *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
         *("consent_policy", "deadline_ms", "keys_file", "strong_identifier_systems", "metrics_allow"),
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
-        *("break_glass_minutes", "adt_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
+        *("break_glass_minutes", "break_glass_roles"),
+        *("adt_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
     )
 )
 

@@ -123,6 +123,14 @@ class PurposeNotAllowed(AccessRefused):
     code = "purpose-not-allowed"
 
 
+class BreakGlassRefused(AccessRefused):
+    code = "break-glass-refused"
+
+
+class BreakGlassEnded(AccessRefused):
+    code = "break-glass-ended"
+
+
 class NotFound(GatewayError):
     code = "not-found"
 

@@ -109,6 +109,8 @@ class Requester:
     subject_role: str | None = None
     patient: PatientID | None = None
     """The one patient the token is bound to, if it is bound."""
+    declaration: str | None = None
+    """The break-glass declaration that the token was issued under, if it was."""
 
     @property
     def is_the_patient(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gateway.adapters.base import Facilities, Observation, Sighting
 from gateway.audit.record import AuditLog
+from gateway.auth.break_glass import NO_DECLARATIONS, Declarations
 from gateway.consent.label_rules import NO_RULES, LabelRules
 from gateway.consent.policy import Consents
 from gateway.imaging.study import SourceStudy
@@ -52,3 +53,4 @@ class Rooms:
     audit: AuditLog
     clock: Clock
     labels: LabelRules = NO_RULES
+    declarations: Declarations = NO_DECLARATIONS

@@ -10,12 +10,21 @@ from datetime import datetime
 from typing import Literal
 
 from gateway.adapters.base import FacilityQuestion, FacilityReply, Observation, Target
+from gateway.auth.break_glass import require_standing
 from gateway.consent.decide import decide_query, decide_sources
 from gateway.consent.labels import NORMAL, Labels, codings_of_labels
 from gateway.consent.policy import Decision, PatientPolicy
 from gateway.deadline import Deadline
 from gateway.disclosure import Request, alert_records, answer_record, break_glass_record
-from gateway.errors import AccessRefused, AllFacilitiesFailed, DeadlinePassed, DependencyUnavailable, NotFound
+from gateway.emergency import require_permitted_emergency
+from gateway.errors import (
+    AccessRefused,
+    AllFacilitiesFailed,
+    BreakGlassRefused,
+    DeadlinePassed,
+    DependencyUnavailable,
+    NotFound,
+)
 from gateway.imaging.matching import those_that_match
 from gateway.imaging.merge import combine, group_duplicates
 from gateway.imaging.study import SourceFacts, SourceStudy, Study
@@ -77,12 +86,14 @@ def search_imaging_studies(
     patient = rooms.mpi.resolve(query.patient)
     require_bound_patient(requester, query.patient, patient, rooms)
     if patient is None:
+        require_permitted_emergency(requester, None, {}, rooms, request)
         ambiguous = is_ambiguous(query.patient, requester, rooms)
         rooms.audit.record([answer_record(request, requester, None, rooms.clock(), ambiguous=ambiguous)])
         return SearchAnswer(facilities={}, ambiguous=ambiguous)
     holders = holders_of(patient, rooms.facilities.all())
     floors = rooms.labels.floors([holder.facility for holder in holders.values()])
     allowed = decide_query(rooms.consents.find(patient.id), requester, list(holders), rooms.clock(), floors)
+    require_permitted_emergency(requester, patient, allowed, rooms, request)
     targets = [holder for id_, holder in holders.items() if allowed[id_].permitted and not holder.facility.suspended]
     if deadline.passed():
         raise DeadlinePassed("no time was left to ask the facilities")
@@ -90,6 +101,7 @@ def search_imaging_studies(
     replies = rooms.facilities.ask(targets, question, deadline)
 
     now = rooms.clock()
+    require_standing(rooms.declarations, requester, now)
     seen = rooms.sightings.observe(patient.id, [study for reply in replies for study in reply.studies], now)
     policy = rooms.consents.find(patient.id)  # once more: a revocation that came while the facilities were asked counts
     decided = decide_query(policy, requester, list(holders), now, floors)
@@ -147,6 +159,8 @@ def read_imaging_study(
     query = StudyQuery(patient=PatientRef(id=sighting.person), id=((study_id,),))
     try:
         answer = search_imaging_studies(query, requester, rooms, deadline, request, tuple)
+    except BreakGlassRefused as exc:
+        raise NotFound from exc  # an id that was never given out is not found either
     except AllFacilitiesFailed as exc:
         missing = {facility for facility, _, _ in exc.gaps}
         raise _missing(bool(missing & sighting.facilities)) from exc

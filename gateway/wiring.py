@@ -10,7 +10,7 @@ from gateway.adapters.fan_out import FanOut
 from gateway.adapters.registry import FacilityRegistry
 from gateway.adapters.sightings import Sightings
 from gateway.audit.log import open_audit_log
-from gateway.audit.record import AuditLog
+from gateway.audit.within import AuditWithin
 from gateway.auth.backend_services import BackendServices
 from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.client_assertion import AssertionVerifier
@@ -120,7 +120,14 @@ def build_house(settings: Settings) -> House:
         ),
         keys=keys,
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
-        tokens=BackendServices(verifier, keys, audit, issuer=settings.base_url, declarations=declarations),
+        tokens=BackendServices(
+            verifier,
+            keys,
+            audit,
+            issuer=settings.base_url,
+            declarations=declarations,
+            break_glass_roles=settings.break_glass_roles,
+        ),
         pings={
             "database": lambda: _ping_database(engine),
             "cache": cache.ping,
@@ -135,7 +142,7 @@ def open_identity_desk(
     settings: Settings,
     engine: Engine,
     keys: KeyRing,
-    audit: AuditLog,
+    audit: AuditWithin,
     facilities: Callable[[], Sequence[Facility]],
     facility_of: Callable[[str], FacilityID | None],
 ) -> IdentityDesk:

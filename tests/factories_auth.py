@@ -14,12 +14,15 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from gateway.audit.record import AuditRecord
+from gateway.auth.b2b import Subject
 from gateway.auth.backend_services import BackendServices
 from gateway.auth.bearer import BearerAuthenticator
+from gateway.auth.break_glass import NO_DECLARATIONS, Declaration, Declarations
 from gateway.auth.client_assertion import AssertionVerifier
 from gateway.auth.client_keys import ClientKeys
 from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.jwks_fetch import FetchedJWKS
+from gateway.auth.purpose_of_use import BreakGlass
 from gateway.auth.tokens import sign
 from gateway.db.crypto import KeyRing
 from gateway.errors import AuditUnavailable
@@ -185,6 +188,36 @@ class FakeClientStore:
         return True
 
 
+class FakeDeclarations:
+    """`Declarations` in memory; each stands for half an hour unless told otherwise."""
+
+    def __init__(self, lasts: timedelta = timedelta(minutes=30)) -> None:
+        self.lasts = lasts
+        self.made: list[Declaration] = []
+
+    def declare(self, client: Client, subject: Subject, stated: BreakGlass, now: datetime) -> tuple[Declaration, bool]:
+        said = (client.id, subject.id, stated.patient, stated.reason)
+        for one in self.made:
+            if (one.client_id, one.subject.id, one.patient, one.reason) == said and now < one.until:
+                return one, False
+        declaration = Declaration(
+            id=f"declaration-{len(self.made) + 1}",
+            client_id=client.id,
+            client_name=client.name,
+            organization=client.organization,
+            subject=subject,
+            patient=stated.patient,
+            reason=stated.reason,
+            declared_at=now,
+            until=now + self.lasts,
+        )
+        self.made.append(declaration)
+        return declaration, True
+
+    def find(self, id_: str) -> Declaration | None:
+        return next((one for one in self.made if one.id == id_), None)
+
+
 class FakeUsedAssertions:
     """`SingleUse` in memory."""
 
@@ -249,6 +282,9 @@ def a_verifier(*clients: Client, used: Any = None, fetch: Any = None) -> Asserti
     )
 
 
-def backend_services(keys: KeyRing, audit: Any, *clients: Client, **parts: Any) -> BackendServices:
+def backend_services(
+    keys: KeyRing, audit: Any, *clients: Client, declarations: Declarations = NO_DECLARATIONS, **parts: Any
+) -> BackendServices:
     """The token service over in-memory parts."""
-    return BackendServices(a_verifier(*clients, **parts), keys, audit, issuer=BASE_URL)
+    verifier = a_verifier(*clients, **parts)
+    return BackendServices(verifier, keys, audit, issuer=BASE_URL, declarations=declarations)

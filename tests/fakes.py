@@ -18,6 +18,7 @@ from gateway.errors import AuditUnavailable, DependencyUnavailable
 from gateway.imaging.study import SourceStudy
 from gateway.model import Facility, FacilityID, ImplicitPolicy, PatientID, PatientIdentity, PatientRef, StudyUID
 from gateway.rooms import Rooms
+from tests.factories_auth import FakeDeclarations
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -180,6 +181,7 @@ class FakeRooms:
     audit: FakeAudit = field(default_factory=FakeAudit)
     now: datetime = NOON
     labels: LabelRules = NO_RULES
+    declarations: FakeDeclarations = field(default_factory=FakeDeclarations)
 
     @property
     def rooms(self) -> Rooms:
@@ -193,4 +195,5 @@ class FakeRooms:
             audit=self.audit,
             clock=lambda: self.now,
             labels=self.labels,
+            declarations=self.declarations,
         )

@@ -207,7 +207,8 @@ def _token(record: AuditRecord, site: Site) -> list[Element]:
     events = [
         _event(record, site, balp.USER_AUTHENTICATION, "E", agents, entities, subtypes=[balp.GET_ACCESS_TOKEN]),
     ]
-    if record.kind == "token-issued" and purposes.BREAK_GLASS in record.who.purposes:
+    is_new = ("declared", "before") not in record.details  # further tokens of one declaration start nothing
+    if record.kind == "token-issued" and purposes.BREAK_GLASS in record.who.purposes and is_new:
         about = [*fhir_entities.patient(record.patient), *fhir_entities.transaction(record)]
         started = [balp.EMERGENCY_OVERRIDE_STARTED]
         events.append(_event(record, site, balp.SECURITY_ALERT, "E", agents, about, subtypes=started))

@@ -9,14 +9,15 @@ stays a refusal.
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gateway.audit.record import AuditKind, AuditLog, AuditRecord, Outcome, Who
 from gateway.auth import purpose_of_use, smart_scopes
 from gateway.auth.b2b import Statement, parse_statement
+from gateway.auth.break_glass import NO_DECLARATIONS, Declaration, Declarations
 from gateway.auth.client_assertion import AssertionRefused, AssertionVerifier, VerifiedAssertion
 from gateway.auth.clients import Client
 from gateway.auth.tokens import LIFETIME, AccessToken, issue_access_token
@@ -26,6 +27,8 @@ from gateway.log import Event, event
 from gateway.metrics import TOKENS
 
 STRANGERS_A_MINUTE = 60
+RestsOn = tuple[Declaration, bool] | None
+"""The break-glass declaration that a token rests on, and whether it is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +53,16 @@ class BackendServices:
         audit: AuditLog,
         *,
         issuer: str,
-        break_glass: timedelta = LIFETIME,
+        declarations: Declarations = NO_DECLARATIONS,
+        break_glass_roles: Collection[str] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._verifier = verifier
         self._keys = keys
         self._audit = audit
         self._issuer = issuer
-        self._break_glass = break_glass
+        self._declarations = declarations
+        self._roles = break_glass_roles
         self._strangers = _Allowance(STRANGERS_A_MINUTE, monotonic)
 
     def issue(self, asked: TokenRequest, now: datetime) -> AccessToken:
@@ -66,13 +71,14 @@ class BackendServices:
         Raises AssertionRefused, AccessRefused (purpose, scope or statement), DependencyUnavailable.
         """
         verified: VerifiedAssertion | None = None
+        statement = Statement()
         try:
             verified = self._verifier.verify(asked.assertion, client_id=asked.client_id, now=now)
             statement = parse_statement(verified.claims)
-            token = self._decide(verified.client, statement, asked, now)
-            self._audit.record([_issued(asked, verified.client, statement, token, self._issuer, now)])
+            token, rests_on = self._decide(verified.client, statement, asked, now)
+            self._audit.record([_issued(asked, verified.client, token, rests_on, self._issuer, now)])
         except (AssertionRefused, AccessRefused) as exc:
-            self._tell_refusal(asked, exc, _client_of(exc, verified), now)
+            self._tell_refusal(asked, exc, _client_of(exc, verified), statement, now)
             raise
         except DependencyUnavailable as exc:
             TOKENS.labels("unavailable").inc()
@@ -83,27 +89,39 @@ class BackendServices:
         event(Event.TOKEN_ISSUED, client=verified.client.id, request_id=asked.request_id)
         return token
 
-    def _decide(self, client: Client, statement: Statement, asked: TokenRequest, now: datetime) -> AccessToken:
+    def _decide(
+        self, client: Client, statement: Statement, asked: TokenRequest, now: datetime
+    ) -> tuple[AccessToken, RestsOn]:
+        """The token, and the break-glass declaration that it rests on, if it does."""
         purposes = purpose_of_use.decide_purposes(statement.purposes, client.purposes)
         purpose_of_use.require_complete_break_glass(
             purposes,
             subject_id=statement.subject.id,
             subject_role=statement.subject.role,
             declared=statement.break_glass,
+            roles=self._roles,
         )
-        return issue_access_token(
+        scopes = _granted(asked.scope, client)
+        stated, subject = statement.break_glass, statement.subject
+        rests_on = self._declarations.declare(client, subject, stated, now) if stated else None
+        declaration = rests_on[0] if rests_on else None
+        token = issue_access_token(
             self._keys,
             issuer=self._issuer,
             client=client,
-            scopes=_granted(asked.scope, client),
+            scopes=scopes,
             purposes=purposes,
-            subject=statement.subject,
-            patient=statement.break_glass.patient if statement.break_glass else None,
-            at_most=self._break_glass if statement.break_glass else LIFETIME,
+            subject=subject,
+            patient=declaration.patient if declaration else None,
+            declaration=declaration.id if declaration else None,
+            useful=declaration.until - now if declaration else LIFETIME,
             now=now,
         )
+        return token, rests_on
 
-    def _tell_refusal(self, asked: TokenRequest, exc: GatewayError, client: Client | None, now: datetime) -> None:
+    def _tell_refusal(
+        self, asked: TokenRequest, exc: GatewayError, client: Client | None, statement: Statement, now: datetime
+    ) -> None:
         TOKENS.labels("refused").inc()
         known = None if client is None else client.id
         event(Event.TOKEN_REFUSED, client=known, reason=exc.reason, request_id=asked.request_id)
@@ -115,11 +133,17 @@ class BackendServices:
                 client_id=client.id,
                 client_name=client.name,
                 organization=client.organization,
+                subject_id=statement.subject.id,
+                subject_name=statement.subject.name,
+                subject_role=statement.subject.role,
+                purposes=statement.purposes,
                 network=asked.network,
             )
+        patient = statement.break_glass.patient if statement.break_glass else None
         # A refusal stands whether or not it could be stored; the audit log tells where it could not.
         with suppress(AuditUnavailable):
-            self._audit.record([_record(asked, "token-refused", "refused", who, now, reason=exc.reason)])
+            record = _record(asked, "token-refused", "refused", who, now, reason=exc.reason, patient=patient)
+            self._audit.record([record])
 
 
 def _granted(scope: str | None, client: Client) -> tuple[str, ...]:
@@ -140,7 +164,7 @@ def _client_of(exc: GatewayError, verified: VerifiedAssertion | None) -> Client 
 
 
 def _issued(
-    asked: TokenRequest, client: Client, statement: Statement, token: AccessToken, issuer: str, now: datetime
+    asked: TokenRequest, client: Client, token: AccessToken, rests_on: RestsOn, issuer: str, now: datetime
 ) -> AuditRecord:
     who = Who(
         client_id=client.id,
@@ -157,9 +181,15 @@ def _issued(
     )
     details = [("scope", " ".join(token.scopes)), ("expires_at", token.expires_at.isoformat())]
     patient = None
-    if statement.break_glass is not None:
-        patient = statement.break_glass.patient
-        details.append(("break_glass_reason", statement.break_glass.reason))
+    if rests_on is not None:
+        declaration, is_new = rests_on
+        patient = declaration.patient
+        details += [
+            ("break_glass_reason", declaration.reason),
+            ("declaration", declaration.id),
+            ("declared", "anew" if is_new else "before"),
+            ("declared_until", declaration.until.isoformat()),
+        ]
     return _record(asked, "token-issued", "success", who, now, patient=patient, details=tuple(details))
 
 

@@ -64,6 +64,7 @@ class BearerAuthenticator:
             subject_name=_text_or_none(b2b, "subject_name"),
             subject_role=_text_or_none(b2b, "subject_role"),
             patient=_patient(claims),
+            declaration=_text_or_none(_extension(claims, "break_glass"), "declaration"),
         )
 
     def _find_key(self, header: Header) -> SigningKey:

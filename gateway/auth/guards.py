@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from flask import Blueprint, Flask, g, request
 
 from gateway.auth.bearer import BearerAuthenticator
+from gateway.auth.break_glass import NO_DECLARATIONS, Declarations, require_standing
 from gateway.config import Network
 from gateway.errors import AccessRefused, NotAuthenticated
 from gateway.model import Requester
@@ -45,19 +46,26 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def requires_token(authenticator: BearerAuthenticator, clock: Clock = _now) -> Guard:
-    """A guard after which `current_requester()` is who the access token names; without one nobody comes in."""
+def requires_token(
+    authenticator: BearerAuthenticator, clock: Clock = _now, declarations: Declarations = NO_DECLARATIONS
+) -> Guard:
+    """A guard after which `current_requester()` is who the access token names; without one nobody comes in.
+
+    Nor does anybody with a break-glass that doesn't stand.
+    """
 
     def check() -> None:
         if _PARAMETER in request.args:
             # RFC 6750 §2.3 is not supported: a URL is written to logs and histories.
             raise NotAuthenticated("a token in the URL is not read")
-        requester = authenticator.authenticate(request.headers.getlist("Authorization"), clock())
+        now = clock()
+        requester = authenticator.authenticate(request.headers.getlist("Authorization"), now)
         if request.mimetype == "application/x-www-form-urlencoded":
             request.get_data(cache=True)
             if _PARAMETER in request.form:
                 raise NotAuthenticated("a token in the form is not read")
         g.requester = requester
+        require_standing(declarations, requester, now)
 
     return Guard("requires_token", "an access token of this gateway", check)
 

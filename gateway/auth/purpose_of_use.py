@@ -4,7 +4,7 @@ Purposes are judged one by one and by their exact code: to be registered for TRE
 ETREAT below it, and one purpose that is not registered refuses the whole statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import PurposeNotAllowed
@@ -58,16 +58,24 @@ def decide_purposes(stated: tuple[str, ...], registered: Sequence[str]) -> tuple
 
 
 def require_complete_break_glass(
-    purposes: tuple[str, ...], *, subject_id: str | None, subject_role: str | None, declared: BreakGlass | None
+    purposes: tuple[str, ...],
+    *,
+    subject_id: str | None,
+    subject_role: str | None,
+    declared: BreakGlass | None,
+    roles: Collection[str] = (),
 ) -> None:
     """A BTG purpose names its person, role, patient and reason (contract §9). Raises PurposeNotAllowed otherwise.
 
+    `roles` are those that have the right to it; every one has where none are named.
     A declaration without the purpose is refused too: its patient would otherwise be thought protected.
     """
     if (BREAK_GLASS in purposes) != (declared is not None):
         raise PurposeNotAllowed("a break-glass is the purpose BTG together with its declaration")
     if declared is not None and not (subject_id and subject_role and declared.reason):
         raise PurposeNotAllowed("a break-glass names the person, the role, the patient and the reason")
+    if declared is not None and roles and subject_role not in roles:
+        raise PurposeNotAllowed("this role may not break the glass")
 
 
 def problems_of(purposes: Sequence[str]) -> list[str]:

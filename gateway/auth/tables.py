@@ -1,8 +1,8 @@
 """Tables of the registered clients and of the client assertions that were used."""
 
-from sqlalchemy import Boolean, Column, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, String, Table, Text
 
-from gateway.db.base import BlindIndex, Instant, metadata
+from gateway.db.base import BlindIndex, Instant, Sealed, metadata
 
 client = Table(
     "auth_client",
@@ -27,3 +27,26 @@ used_assertion = Table(
     Column("digest", BlindIndex, primary_key=True, comment="keyed hash of iss and jti"),
     Column("expires_at", Instant, nullable=False, index=True),
 )
+
+break_glass = Table(
+    "break_glass",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("stated_key", BlindIndex, nullable=False, index=True, comment="of client, person, patient and reason"),
+    Column("declared_at", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("content", Sealed, nullable=False, comment="who, for whom and why"),
+)
+"""A break-glass declaration, never changed and never removed."""
+
+patient_notice = Table(
+    "patient_notice",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("declaration_id", String(36), ForeignKey("break_glass.id"), nullable=False, index=True),
+    Column("patient_key", BlindIndex, nullable=False, index=True, comment="of the patient's id"),
+    Column("queued_at", Instant, nullable=False),
+    Column("delivered_at", Instant, nullable=True),
+    Column("delivered_by", Sealed, nullable=True),
+)
+"""What a patient is to be told of a break-glass, and whether somebody has."""

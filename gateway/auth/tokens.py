@@ -31,7 +31,7 @@ class AccessToken:
     subject: Subject
     expires_at: datetime
     lifetime: timedelta
-    """How long it lives, from when it is issued (RFC 6749 §5.1, `expires_in`)."""
+    """How long it is of use, from when it is issued (RFC 6749 §5.1, `expires_in`)."""
 
 
 def issue_access_token(
@@ -44,15 +44,17 @@ def issue_access_token(
     now: datetime,
     subject: Subject = Subject(),  # noqa: B008  # frozen
     patient: PatientID | None = None,
-    at_most: timedelta = LIFETIME,
+    declaration: str | None = None,
+    useful: timedelta = LIFETIME,
 ) -> AccessToken:
-    """A token of five minutes, or `at_most` where that is less, for `client`, its audience the gateway itself.
+    """A token of five minutes for `client`, its audience the gateway itself.
 
-    Claims: RFC 9068 §2.2, IHE IUA `ihe_iua`, FAST Security `hl7-b2b` (contract §5), `patient` where it is bound to one.
+    `useful` is how long the client is told to use it, where that is less.
+    Claims: RFC 9068 §2.2, IHE IUA `ihe_iua`, FAST Security `hl7-b2b` (contract §5), `patient` where it is bound to one,
+    `break_glass` with the declaration that it is issued under.
     """
     issued = int(now.timestamp())
-    lifetime = min(LIFETIME, at_most)
-    expires = issued + int(lifetime.total_seconds())
+    expires = issued + int(LIFETIME.total_seconds())
     token_id = secrets.token_urlsafe(16)
     claims: dict[str, Any] = {
         "iss": issuer,
@@ -70,6 +72,8 @@ def issue_access_token(
     }
     if patient is not None:
         claims["patient"] = patient
+    if declaration is not None:
+        claims["extensions"]["break_glass"] = {"declaration": declaration}
     return AccessToken(
         value=sign(keys, claims),
         token_id=token_id,
@@ -77,7 +81,7 @@ def issue_access_token(
         purposes=purposes,
         subject=subject,
         expires_at=datetime.fromtimestamp(expires, UTC),
-        lifetime=lifetime,
+        lifetime=min(LIFETIME, useful),
     )
 
 

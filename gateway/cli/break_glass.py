@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gateway.audit.record import AuditRecord
+from gateway.auth.declarations import Notice, StoredDeclarations
 from gateway.cli.context import Operator, print_json
 from gateway.disclosure import BREAK_GLASS_NOTICE
 from gateway.errors import LoadRefused
@@ -24,7 +25,10 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.
 class Declaration:
     """One declared break-glass, the notices of the answers that it led to, and who has reviewed it."""
 
+    id: str
     record: AuditRecord
+    """Of the first token that was issued under it."""
+    tokens: int = 1
     notices: list[AuditRecord] = field(default_factory=list)
     review: AuditRecord | None = None
 
@@ -44,7 +48,8 @@ def list_(since: datetime | None, only_open: bool, as_json: bool) -> None:
         operator.note("break-glass list")
         start = None if since is None else since.replace(tzinfo=UTC)
         found = declarations_in(operator.audit.read(since=start))
-    told = [_as_json(one) for one in found if not (only_open and one.review)]
+        notices = {one.declaration.id: one for one in open_declarations(operator).notices()}
+    told = [_as_json(one, notices.get(one.id)) for one in found if not (only_open and one.review)]
     if as_json:
         print_json({"declarations": told})
         return
@@ -53,7 +58,9 @@ def list_(since: datetime | None, only_open: bool, as_json: bool) -> None:
         click.echo(f"{one['declared']:%Y-%m-%d %H:%M} UTC  {one['id']}  Patient/{one['patient']}")
         click.echo(f"    by {who['name'] or who['id']} ({who['role']}) with {one['client']}: {one['reason']}")
         reviewed = f"reviewed by {one['reviewed']['by']}" if one["reviewed"] else "not reviewed"
-        click.echo(f"    {len(one['notices'])} answers to tell the patient of; {reviewed}")
+        told_at = one["patient_told"]
+        patient = f"the patient was told on {told_at:%Y-%m-%d}" if told_at else "the patient has not been told"
+        click.echo(f"    {len(one['notices'])} answers; {patient}; {reviewed}")
 
 
 @command.command()
@@ -62,7 +69,7 @@ def list_(since: datetime | None, only_open: bool, as_json: bool) -> None:
 def review(declaration: str, as_json: bool) -> None:
     """Mark the declaration ID (as `list` names it) as reviewed. The first review stands."""
     with Operator() as operator:
-        found = {one.record.id: one for one in declarations_in(operator.audit.read())}.get(declaration)
+        found = {one.id: one for one in declarations_in(operator.audit.read())}.get(declaration)
         if found is None:
             raise LoadRefused(["no break-glass declaration has that id"])
         if found.review is None:
@@ -75,37 +82,48 @@ def review(declaration: str, as_json: bool) -> None:
         click.echo("marked as reviewed" if changed else "was reviewed before: nothing changed")
 
 
+def open_declarations(operator: Operator) -> StoredDeclarations:
+    """The declarations and notices on file, as `serve` has them."""
+    return StoredDeclarations(operator.engine, operator.keys, lasts=operator.settings.break_glass)
+
+
 def declarations_in(records: Iterable[AuditRecord]) -> list[Declaration]:
     """The declarations among `records`, which come in the order they were stored."""
     by_id: dict[str, Declaration] = {}
     by_token: dict[str, Declaration] = {}
     for record in records:
+        details = dict(record.details)
         if record.kind == "token-issued" and BREAK_GLASS in record.who.purposes:
-            by_id[record.id] = by_token[record.who.token_id or ""] = Declaration(record=record)
+            id_ = details.get("declaration", record.id)
+            if id_ in by_id:
+                by_id[id_].tokens += 1
+            by_token[record.who.token_id or ""] = by_id.setdefault(id_, Declaration(id=id_, record=record))
         elif record.kind == "alert" and record.reason == BREAK_GLASS_NOTICE:
             if declared := by_token.get(record.who.token_id or ""):
                 declared.notices.append(record)
         elif record.kind == "operator" and record.reason == REVIEWED:
-            reviewed = by_id.get(dict(record.details).get("declaration", ""))
+            reviewed = by_id.get(details.get("declaration", ""))
             if reviewed is not None and reviewed.review is None:
                 reviewed.review = record
     return list(by_id.values())
 
 
-def _as_json(one: Declaration) -> dict[str, Any]:
+def _as_json(one: Declaration, notice: Notice | None) -> dict[str, Any]:
     record, reviewed = one.record, one.review
     details = dict(record.details)
     return {
-        "id": record.id,
+        "id": one.id,
         "declared": record.recorded,
-        "until": details.get("expires_at"),
+        "until": details.get("declared_until") or details.get("expires_at"),
         "patient": record.patient,
         "reason": details.get("break_glass_reason"),
         "client": record.who.client_id,
         "subject": {"id": record.who.subject_id, "name": record.who.subject_name, "role": record.who.subject_role},
+        "tokens": one.tokens,
         "notices": [
-            {"recorded": notice.recorded, "notify": [value for name, value in notice.details if name == "notify"]}
-            for notice in one.notices
+            {"recorded": alert.recorded, "notify": [value for name, value in alert.details if name == "notify"]}
+            for alert in one.notices
         ],
+        "patient_told": None if notice is None else notice.delivered_at,
         "reviewed": None if reviewed is None else {"by": reviewed.who.subject_id, "at": reviewed.recorded},
     }

@@ -13,6 +13,7 @@ from gateway.adapters.sightings import Sightings
 from gateway.audit.record import AuditRecord
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
+from gateway.cli.notices import notices
 from gateway.cli.patient_argument import patient_ref
 from gateway.consent.belonging import Identity
 from gateway.consent.groups import StoredGroups
@@ -33,6 +34,9 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.
 @click.group(name="consents")
 def command() -> None:
     """Consents: whose imaging may be shown to whom, and why."""
+
+
+command.add_command(notices)
 
 
 @command.command()

@@ -10,12 +10,19 @@ import pytest
 from gateway.auth.backend_services import STRANGERS_A_MINUTE, BackendServices, TokenRequest
 from gateway.auth.client_assertion import AssertionRefused
 from gateway.db.crypto import KeyRing
-from gateway.errors import AccessRefused, AuditUnavailable, DependencyUnavailable, PurposeNotAllowed, ScopeMissing
+from gateway.errors import (
+    AccessRefused,
+    AuditUnavailable,
+    BreakGlassRefused,
+    DependencyUnavailable,
+    PurposeNotAllowed,
+    ScopeMissing,
+)
 from tests.factories_auth import (
     BASE_URL,
     FakeAuditLog,
+    FakeDeclarations,
     a_client,
-    a_verifier,
     an_assertion,
     an_authenticator,
     backend_services,
@@ -148,6 +155,18 @@ def test_t041_a_purpose_that_is_not_registered_is_refused(services: BackendServi
     assert audit.records[0].reason == "the client is not registered for this purpose of use"
 
 
+def emergency_services(keys: KeyRing, audit: FakeAuditLog, declarations: FakeDeclarations) -> BackendServices:
+    """With a client that may declare a break-glass."""
+    return backend_services(keys, audit, a_client(purposes=("TREAT", "BTG")), declarations=declarations)
+
+
+def a_break_glass(at: datetime | None = None) -> str:
+    """An assertion that declares one, made at that time."""
+    b2b = {"purpose_of_use": ["BTG"], **NAMED}
+    times = {} if at is None else {"iat": int(at.timestamp()), "exp": int(at.timestamp()) + 240}
+    return an_assertion(extensions={"hl7-b2b": b2b, "break_glass": DECLARED}, **times)
+
+
 def test_t047_break_glass_by_a_system_without_a_person_is_refused(keys: KeyRing, audit: FakeAuditLog) -> None:
     """Also where the client is registered for it."""
     services = backend_services(keys, audit, a_client(purposes=("TREAT", "BTG")))
@@ -164,25 +183,63 @@ def test_t047_break_glass_by_a_system_without_a_person_is_refused(keys: KeyRing,
 
 def test_t048_a_complete_break_glass_is_bound_to_its_patient(keys: KeyRing, audit: FakeAuditLog) -> None:
     """The token reaches that one person; the reason is recorded and not in the token."""
-    services = backend_services(keys, audit, a_client(purposes=("TREAT", "BTG")))
-    b2b = {"purpose_of_use": ["BTG"], **NAMED}
-    token = services.issue(_asked(an_assertion(extensions={"hl7-b2b": b2b, "break_glass": DECLARED})), _now())
-    assert _claims(token.value)["patient"] == "p-1"
-    assert "unconscious" not in json.dumps(_claims(token.value))
+    declarations = FakeDeclarations()
+    services = emergency_services(keys, audit, declarations)
+    token = services.issue(_asked(a_break_glass()), _now())
+    claims = _claims(token.value)
+    (declared,) = declarations.made
+    assert claims["patient"] == "p-1"
+    assert claims["extensions"]["break_glass"] == {"declaration": declared.id}
+    assert "unconscious" not in json.dumps(claims)
     assert audit.records[0].patient == "p-1"
-    assert ("break_glass_reason", "unconscious") in audit.records[0].details
+    details = dict(audit.records[0].details)
+    assert (details["break_glass_reason"], details["declaration"]) == ("unconscious", declared.id)
+    assert (details["declared"], details["declared_until"]) == ("anew", declared.until.isoformat())
 
 
-@pytest.mark.parametrize(("minutes", "lives"), [(1, 60), (30, 300)])
-def test_t049_a_declaration_ends_with_its_token(keys: KeyRing, audit: FakeAuditLog, minutes: int, lives: int) -> None:
-    """After the minutes of the setting, and after five at most; another purpose's token lives five all the same."""
-    verifier = a_verifier(a_client(purposes=("TREAT", "BTG")))
-    services = BackendServices(verifier, keys, audit, issuer=BASE_URL, break_glass=timedelta(minutes=minutes))
-    b2b = {"purpose_of_use": ["BTG"], **NAMED}
-    broken = services.issue(_asked(an_assertion(extensions={"hl7-b2b": b2b, "break_glass": DECLARED})), _now())
-    usual = services.issue(_asked(an_assertion(b2b={"purpose_of_use": ["TREAT"]})), _now())
-    lifetimes = [_claims(token.value)["exp"] - _claims(token.value)["iat"] for token in (broken, usual)]
-    assert lifetimes == [lives, 300]
+def test_t049_a_declaration_outlives_its_tokens_and_is_made_anew_after_its_end(
+    keys: KeyRing, audit: FakeAuditLog
+) -> None:
+    """Tokens of five minutes under one declaration, whose end is fixed by the first; then another one."""
+    declarations = FakeDeclarations(timedelta(minutes=30))
+    services = emergency_services(keys, audit, declarations)
+    now = _now()
+    for minutes in (0, 12, 29):
+        at = now + timedelta(minutes=minutes)
+        services.issue(_asked(a_break_glass(at)), at)
+    assert len(declarations.made) == 1
+    later = now + timedelta(minutes=30)
+    services.issue(_asked(a_break_glass(later)), later)
+    assert len(declarations.made) == 2
+    assert [dict(one.details)["declared"] for one in audit.records] == ["anew", "before", "before", "anew"]
+
+
+@pytest.mark.parametrize(("minutes", "useful"), [(1, 60), (30, 300)])
+def test_t048_a_client_is_told_how_long_a_break_glass_is_of_use(
+    keys: KeyRing, audit: FakeAuditLog, minutes: int, useful: int
+) -> None:
+    """Until the declaration's end, and five minutes at most; the token itself lives five, so that its end is told."""
+    services = emergency_services(keys, audit, FakeDeclarations(timedelta(minutes=minutes)))
+    token = services.issue(_asked(a_break_glass()), _now())
+    claims = _claims(token.value)
+    assert (token.lifetime.total_seconds(), claims["exp"] - claims["iat"]) == (useful, 300)
+
+
+def test_t047_an_attempt_is_recorded_with_who_and_for_whom(keys: KeyRing, audit: FakeAuditLog) -> None:
+    """A client that may not, of a person with a name."""
+    services = backend_services(keys, audit, a_client(purposes=("TREAT",)), declarations=FakeDeclarations())
+    with pytest.raises(PurposeNotAllowed):
+        services.issue(_asked(a_break_glass()), _now())
+    (record,) = audit.records
+    assert (record.kind, record.patient, record.who.subject_id) == ("token-refused", "p-1", NAMED["subject_id"])
+    assert record.who.purposes == ("BTG",)
+
+
+def test_where_nothing_can_be_declared_there_is_no_token(keys: KeyRing, audit: FakeAuditLog) -> None:
+    """A gateway without a store of declarations opens no emergency."""
+    services = backend_services(keys, audit, a_client(purposes=("BTG",)))
+    with pytest.raises(BreakGlassRefused):
+        services.issue(_asked(a_break_glass()), _now())
 
 
 def test_a_statement_that_cannot_be_read_is_refused(services: BackendServices) -> None:

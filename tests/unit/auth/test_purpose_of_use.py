@@ -85,6 +85,15 @@ def test_t047_a_break_glass_names_everything_or_is_refused(
         require_complete_break_glass(("BTG",), subject_id=subject_id, subject_role=subject_role, declared=declared)
 
 
+def test_t047_a_role_without_the_right_breaks_no_glass() -> None:
+    """Where the operator names roles; every role that is stated has the right where none are named."""
+    stated = {"subject_id": "dr-1", "declared": DECLARED}
+    require_complete_break_glass(("BTG",), subject_role="doctor", roles={"doctor", "nurse"}, **stated)
+    with pytest.raises(PurposeNotAllowed):
+        require_complete_break_glass(("BTG",), subject_role="clerk", roles={"doctor", "nurse"}, **stated)
+    require_complete_break_glass(("TREAT",), subject_id=None, subject_role="clerk", declared=None, roles={"doctor"})
+
+
 def test_a_complete_break_glass_stands_and_one_without_its_purpose_does_not() -> None:
     """A declaration under TREAT would be a break-glass by another name."""
     require_complete_break_glass(("BTG",), subject_id="dr-1", subject_role="doctor", declared=DECLARED)
