@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.adapters.base import Sighting
-from gateway.consent.fhir_consent import from_consent, patients_of
+from gateway.consent.fhir_consent import from_consent, patients_of, require_policies
 from gateway.consent.fhir_reference import FacilityNames, facility_names
 from gateway.consent.fhir_structure import require_structure
 from gateway.consent.groups import StoredGroups
@@ -43,6 +43,8 @@ class ConsentDesk:
     keys: KeyRing
     base: str
     """The FHIR base URL."""
+    policies: frozenset[str] = frozenset()
+    """The policies that this community knows, beside IHE PCF's; empty where any URI may name one."""
 
     def names(self) -> Names:
         """As of now."""
@@ -63,6 +65,8 @@ class ConsentDesk:
             known = {**names.groups, **self._studies(resource, patient[0] if patient else None)}
             consent = from_consent(resource, names.facilities, known)
             require_structure(resource)
+            if self.policies:
+                require_policies(resource, self.policies)
         except LoadRefused as exc:
             raise LoadRefused([*exc.problems, *(one for one in problems if one not in exc.problems)]) from exc
         if patient is None:

@@ -6,7 +6,7 @@ source, text) may be there or not; `fhir_rule.py` has what a provision may say.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ _OPTED_OUT = frozenset(((_ACT_CODE, "OPTOUT"), (_ACT_CODE, "OPTOUTE")))
 _POLICY_RULES = _OPTED_OUT | {(_ACT_CODE, "OPTIN")}
 """A rule that isn't understood might say the opposite of what is decided without it."""
 _POLICY_OF: Mapping[str, ImplicitPolicy] = {url: policy for policy, url in POLICY_URL.items()}
+_IHE_POLICY = re.compile(r"https?://profiles\.ihe\.net/ITI/PCF/", re.IGNORECASE)
 _OPPOSITE: Mapping[ProvisionType, ProvisionType] = {"permit": "deny", "deny": "permit"}
 
 _BOTH = ("resourceType", "id", "meta", "language", "text", "contained", "identifier", "status", "category", "provision")
@@ -183,12 +184,38 @@ def _require_status(resource: Mapping[str, Any], statuses: tuple[str, ...], walk
 
 
 def _bases(resource: Mapping[str, Any], element: str, attribute: str, walk: Walk) -> tuple[ImplicitPolicy, ...]:
-    """The implicit policies of IHE PCF that it builds on."""
+    """The implicit policies of IHE PCF that it builds on. What IHE doesn't define under its name is refused."""
+    bases = []
+    for uri, path in _policies(resource, element, attribute, walk):
+        plain = uri.partition("|")[0].rstrip("/")
+        if plain in _POLICY_OF:
+            bases.append(_POLICY_OF[plain])
+        elif _IHE_POLICY.match(uri):
+            walk.refuse(path, "unknown policy of IHE PCF; expected " + ", ".join(_POLICY_OF))
+    return tuple(bases)
+
+
+def _policies(resource: Mapping[str, Any], element: str, attribute: str, walk: Walk) -> Iterator[tuple[str, str]]:
+    """Each policy that it names, with its path."""
     stated = resource.get(element)
+    named: list[tuple[Mapping[str, Any], str]]
     if element == "policyBasis":
-        uris = [stated.get(attribute)] if isinstance(stated, dict) else []
+        named = [(stated, f"Consent.{element}")] if isinstance(stated, dict) else []
     else:
-        uris = [
-            policy.get(attribute) for policy in (walk.each(resource, element, "Consent") if element in resource else ())
-        ]
-    return tuple(_POLICY_OF[uri] for uri in uris if isinstance(uri, str) and uri in _POLICY_OF)
+        named = list(walk.items(resource, element, "Consent"))
+    for policy, path in named:
+        uri = policy.get(attribute)
+        if isinstance(uri, str):
+            yield uri, f"{path}.{attribute}"
+
+
+def require_policies(resource: Mapping[str, Any], known: Collection[str]) -> None:
+    """Every policy that it names is one of IHE PCF's or one of `known`, the community's own. Raises LoadRefused."""
+    element, attribute = ("policyBasis", "url") if is_r5(resource) else ("policy", "uri")
+    problems = [
+        f"{path}: unknown policy; expected one of this exchange's, or of IHE PCF's"
+        for uri, path in _policies(resource, element, attribute, Walk())
+        if uri not in known and uri.partition("|")[0].rstrip("/") not in _POLICY_OF
+    ]
+    if problems:
+        raise LoadRefused(problems)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.consent.fhir_consent import STATUSES, from_consent, patients_of
+from gateway.consent.fhir_consent import STATUSES, from_consent, patients_of, require_policies
 from gateway.consent.fhir_reference import facility_names
 from gateway.consent.fhir_structure import require_structure
 from gateway.consent.policy import DataPeriod, Provision
@@ -163,6 +163,8 @@ def test_a_source_is_a_facility_by_any_of_its_names(reference: dict[str, Any]) -
     [
         ({"policy": [{"uri": "https://profiles.ihe.net/ITI/PCF/Policy-break-glass-only"}]}, ("break-glass-only",)),
         ({"policy": [{"uri": "https://profiles.ihe.net/ITI/PCF/Policy-deny"}, {"authority": "urn:x"}]}, ("deny",)),
+        ({"policy": [{"uri": "https://profiles.ihe.net/ITI/PCF/Policy-deny/|1.1.0"}]}, ("deny",)),
+        ({"policy": [{"uri": "https://community.example/its-own"}]}, ()),
         ({"policy": None, "policyRule": {"coding": [a_coding("OPTOUT", ACT_CODE)]}}, ("deny",)),
         ({"policy": None, "policyRule": {"coding": [a_coding("OPTIN", ACT_CODE)]}}, ()),
     ],
@@ -200,6 +202,11 @@ def test_the_policy_it_builds_on_is_known_where_it_is_one_of_ihes(
         ({"policyRule": {"coding": [a_coding("EVERYTHING", "http://x")]}}, "Consent.policyRule"),
         ({"policyRule": {"coding": [a_coding("OPTIN", "http://x")]}}, "Consent.policyRule"),
         ({"policy": {}}, "Consent.policy"),
+        ({"policy": [{"uri": "https://profiles.ihe.net/ITI/PCF/Policy-denyall"}]}, "Consent.policy[0].uri"),
+        (
+            {"policy": [{"uri": "urn:x"}, {"uri": "http://profiles.ihe.net/ITI/PCF/Policy-deny"}]},
+            "Consent.policy[1].uri",
+        ),
         ({"provision": []}, "Consent.provision"),
         ({"contained": [{"resourceType": "Group", "modifierExtension": []}]}, "Consent.contained[0].modifierExtension"),
     ],
@@ -296,7 +303,8 @@ def test_extensions_and_ids_that_modify_nothing_are_let_be() -> None:
     """FHIR R4 §extensibility: only a modifierExtension changes what stands beside it."""
     extension = [{"url": "urn:x", "valueString": "y"}]
     provision = {"id": "1", "extension": extension, "type": "permit", "_type": {"extension": extension}}
-    assert rule_of(provision, extension=extension, text={"status": "generated", "div": "<div>&lt;b></div>"})
+    div = '<div xmlns="http://www.w3.org/1999/xhtml">&lt;b></div>'
+    assert rule_of(provision, extension=extension, text={"status": "generated", "div": div})
 
 
 @pytest.mark.parametrize(
@@ -464,6 +472,22 @@ def test_t046_a_group_is_known_by_its_members_or_as_one_of_the_exchange() -> Non
         assert {problem.partition(": ")[0].partition(".member")[0] for problem in problems} == {
             f"{RULE}.actor[0].reference"
         }
+
+
+def test_a_community_may_name_the_policies_that_it_knows() -> None:
+    """Then a Consent under any other is refused by its path, R4 and R5 alike; IHE's own are always known."""
+    own = {"https://community.example/sharing"}
+    ihe = "https://profiles.ihe.net/ITI/PCF/Policy-basic-normal"
+    for uri in (*own, ihe):
+        require_policies(a_resource(policy=[{"uri": uri}]), own)
+    require_policies(an_r5(policyBasis={"url": ihe}), own)
+    for resource, path in (
+        (a_resource(policy=[{"uri": ihe}, {"uri": "urn:x"}]), "Consent.policy[1].uri"),
+        (an_r5(policyBasis={"url": "urn:x"}), "Consent.policyBasis.url"),
+    ):
+        with pytest.raises(LoadRefused) as refused:
+            require_policies(resource, own)
+        assert [problem.partition(": ")[0] for problem in refused.value.problems] == [path]
 
 
 def test_an_actor_by_role_is_whoever_states_that_role() -> None:
