@@ -13,8 +13,8 @@ import pytest
 
 from gateway.consent.decide import decide_data, decide_query
 from gateway.consent.fhir_consent import from_consent, is_r5
-from gateway.consent.fhir_reference import facility_names
 from gateway.consent.fhir_r4 import to_r4
+from gateway.consent.fhir_reference import facility_names
 from gateway.consent.fhir_structure import require_structure
 from gateway.consent.labels import labels_in
 from gateway.consent.policy import ConsentVersion, PatientPolicy
