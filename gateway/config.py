@@ -33,6 +33,7 @@ class Settings:
     redis_url: str = field(default="", repr=False)
     environment: Environment = "development"
     consent_policy: ImplicitPolicy = "deny"
+    consent_policy_uris: frozenset[str] = frozenset()
     deadline: timedelta = timedelta(milliseconds=8000)
     keys_file: Path = Path("var/keys.json")
     strong_identifier_systems: frozenset[str] = frozenset()
@@ -98,6 +99,7 @@ class Settings:
             redis_url=reader.text("GATEWAY_REDIS_URL", ""),
             environment=environment,
             consent_policy=reader.choice("GATEWAY_CONSENT_POLICY", get_args(ImplicitPolicy), "deny"),
+            consent_policy_uris=frozenset(reader.words("GATEWAY_CONSENT_POLICY_URIS")),
             deadline=timedelta(milliseconds=reader.number("GATEWAY_DEADLINE_MS", 8000, 50, 300_000)),
             keys_file=Path(reader.text("GATEWAY_KEYS_FILE", str(data_dir / "keys.json"))),
             strong_identifier_systems=frozenset(reader.words("GATEWAY_STRONG_IDENTIFIER_SYSTEMS")),
@@ -176,7 +178,8 @@ KNOWN = frozenset(
     "GATEWAY_" + name.upper()
     for name in (
         *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
-        *("consent_policy", "deadline_ms", "keys_file", "strong_identifier_systems", "metrics_allow"),
+        *("consent_policy", "consent_policy_uris", "deadline_ms", "keys_file", "strong_identifier_systems"),
+        "metrics_allow",
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "break_glass_roles"),
         *("adt_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),

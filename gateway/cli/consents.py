@@ -121,6 +121,7 @@ def open_desk(operator: Operator) -> ConsentDesk:
         find_study=Sightings(operator.engine, operator.keys).find,
         keys=operator.keys,
         base=operator.settings.fhir_base,
+        policies=operator.settings.consent_policy_uris,
     )
 
 

@@ -142,3 +142,20 @@ def test_t074_a_revocation_ends_a_consent_and_keeps_every_version(gateway: Gatew
     assert (again["revoked"], again["version"]) == (False, revoked["version"])
     assert "was not in force" in gateway.run("consents", "revoke", "c-revoked").stdout
     assert "no Consent" in gateway.run("consents", "revoke", "nobodys", expect=1).stderr
+
+
+def test_a_consent_under_terms_that_the_community_does_not_know_is_refused() -> None:
+    """Where the operators have said which they know; IHE's own are always known."""
+    gateway = a_gateway(GATEWAY_CONSENT_POLICY_URIS="https://exchange.example/policies/sharing urn:x:other")
+    ihe = "https://profiles.ihe.net/ITI/PCF/Policy-deny"
+    report = load_consents(
+        gateway,
+        consent_of("anne"),
+        consent_of("boris", policy=[{"uri": ihe}]),
+        consent_of("chloe", policy=[{"uri": "https://elsewhere.example/terms"}]),
+        expect=1,
+    )
+    assert report["loaded"] == 2
+    (rejected,) = report["rejected"]
+    expected = "Consent.policy[0].uri: unknown policy; expected one of this exchange's, or of IHE PCF's"
+    assert (rejected["line"], rejected["reason"]) == (3, expected)
