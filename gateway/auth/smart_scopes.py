@@ -149,7 +149,5 @@ def problems_of(scopes: Sequence[str]) -> list[str]:
             problems.append(f"scope {text!r:.100}: granular scopes are not supported")
         elif scope.context != "system":
             narrowed = replace(scope, context="system")
-            problems.append(
-                f"scope {text!r:.100} needs a user; a system client has system/, as {narrowed}"
-            )
+            problems.append(f"scope {text!r:.100} needs a user; a system client has system/, as {narrowed}")
     return problems if scopes else ["at least one scope is needed"]

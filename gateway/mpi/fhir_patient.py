@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
-from fhir.resources.R4B.patient import Patient
-from pydantic import ValidationError
 
 from gateway.errors import LoadRefused
 from gateway.model import Identifier
@@ -83,6 +81,10 @@ def _record(resource: Mapping[str, Any], source: Identifier) -> PatientRecord:
 
 
 def _structural_problems(resource: Mapping[str, Any]) -> Iterator[str]:
+    # Loaded for a Patient that is looked at closely alone: a worker that answers searches goes without.
+    from fhir.resources.R4B.patient import Patient
+    from pydantic import ValidationError
+
     try:
         Patient.model_validate(resource)
     except ValidationError as exc:
