@@ -1,13 +1,16 @@
 """What it means to ask a facility: the question, the conversation, the reply.
 
 An adapter is pure protocol: it yields the HTTP exchanges it wants next and is sent their results, so that one libcurl
-multi can serve every facility of a query at once and the adapter can be tested without a socket.
+multi can serve every facility of a query at once and the adapter can be tested without a socket. What a query makes by
+the dozen is a Struct: made in a tenth of the time that a frozen dataclass takes.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from gateway.deadline import Deadline
 from gateway.imaging.study import SourceStudy
@@ -32,18 +35,20 @@ class FacilityQuestion:
     wants_series: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPExchange:
+class HTTPExchange(Struct, frozen=True, kw_only=True, gc=False):
     """One GET, its URL sent as written (no re-encoding: DICOM PS3.18 values may hold `^` and `,`)."""
 
     url: str
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    form: bytes | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = ()
+    form: bytes | None = None
     """Where there is one, a POST of this `application/x-www-form-urlencoded` body: a request for a token."""
 
+    def __repr__(self) -> str:
+        # Headers and form hold secrets.
+        return f"HTTPExchange(url={self.url!r})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HTTPResult:
+
+class HTTPResult(Struct, frozen=True, kw_only=True, gc=False):
     """What came back: a status and a body within the size cap, or the way it failed."""
 
     status: int = 0
@@ -52,8 +57,7 @@ class HTTPResult:
     failure: ExchangeFailure | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FacilityReply:
+class FacilityReply(Struct, frozen=True, kw_only=True):
     """What one facility said. Never an exception: a failure is a value, and it is always told."""
 
     facility: Facility

@@ -7,13 +7,14 @@ import time
 import uuid
 from base64 import b64encode
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
 import orjson
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
+from msgspec.structs import replace
 
 from gateway.adapters.base import Conversation, FacilityReply, HTTPExchange, HTTPResult
 from gateway.model import Facility, FacilityAuth

@@ -21,7 +21,7 @@ from gateway.adapters.base import (
 )
 from gateway.adapters.manners import Manners, MannersMemory
 from gateway.adapters.qido import Listing, patient_parameters
-from gateway.adapters.qido_answer import SERIES, STUDIES
+from gateway.adapters.qido_answer import SERIES, STUDIES, Refused
 from gateway.adapters.row_check import Verdict, can_be_sent, check_row, issuers_of
 from gateway.imaging.dicom_json import Row
 from gateway.imaging.from_dicom import (
@@ -127,6 +127,8 @@ class _Asked:
             if wants_series and not series.unsupported
             else None
         )
+        self._known: set[StudyUID] = set()
+        """The studies whose series are all told."""
         self._left: dict[StudyUID, Listing[SeriesRow]] = {}
         self._series: dict[StudyUID, dict[str, Series]] = {}
         self.studies: dict[StudyUID, SourceStudy] = {}
@@ -164,7 +166,8 @@ class _Asked:
         """A list for each study whose series did not come, or not all, when all series were asked for at once."""
         # Of an archive that overflows, enough has been read.
         given_up = self._timed_out() or self.studies_listing.truncated
-        left = [] if given_up else [uid for uid in self.studies if not self._has_all_series(uid)]
+        self._known = {uid for uid in self.studies if self._has_all_series(uid)}
+        left = [] if given_up else [uid for uid in self.studies if uid not in self._known]
         self._left = {
             uid: Listing(
                 f"{self._base}/studies/{uid}/series",
@@ -179,7 +182,7 @@ class _Asked:
 
     def read_series_left(self) -> None:
         """Every study has its series, or None where they are not known."""
-        known = {uid for uid in self.studies if self._has_all_series(uid)}
+        known = self._known
         for uid, listing in self._left.items():
             before = len(self._series.get(uid, ()))
             for row in listing.rows:
@@ -234,18 +237,22 @@ def _reply(facility: Facility, asked: Sequence[_Asked], *, unasked: int) -> Faci
     understood = [one for one in asked if not one.studies_listing.not_understood]
     unasked += len(asked) - len(understood)
     failures = [one.studies_listing.failure for one in understood]
-    failed = {failure.status for failure in failures if failure is not None}
     answered = not understood or None in failures or any(one.studies for one in understood)
-    contradicted = sum(one.counts.contradicted for one in understood)
-    unreadable = sum(one.counts.unreadable for one in understood)
+    contradicted = sum([one.counts.contradicted for one in understood])
+    unreadable = sum([one.counts.unreadable for one in understood])
     lacking = any(one.lacks_series or one.lacks_studies or not one.studies_listing.complete for one in understood)
     return FacilityReply(
         facility=facility,
-        status="answered" if answered else next(status for status in _WORST_FIRST if status in failed),
-        studies=tuple(study for one in understood for study in one.studies.values()),
+        status="answered" if answered else _worst(failures),
+        studies=tuple([study for one in understood for study in one.studies.values()]),
         incomplete=lacking or unasked > 0 or contradicted > 0 or unreadable > 0,
-        dropped=sum(one.counts.dropped for one in understood),
+        dropped=sum([one.counts.dropped for one in understood]),
         contradicted=contradicted,
         unreadable=unreadable,
         unasked=unasked,
     )
+
+
+def _worst(failures: Sequence[Refused | None]) -> ReplyStatus:
+    failed = {failure.status for failure in failures if failure is not None}
+    return next(status for status in _WORST_FIRST if status in failed)

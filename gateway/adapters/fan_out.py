@@ -3,11 +3,11 @@
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Protocol
 
+from msgspec.structs import replace
 from prometheus_client import Counter, Histogram
 
 from gateway import log

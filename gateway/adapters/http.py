@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from msgspec import Struct
+
 from gateway import log
 from gateway.adapters.base import Conversation, FacilityReply, HTTPExchange, HTTPResult
 from gateway.deadline import Deadline
@@ -72,8 +74,7 @@ class Transport(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """One facility's conversation, how it is connected to and how long it may take."""
 
     facility: FacilityID
@@ -82,8 +83,7 @@ class Call:
     deadline: Deadline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How a call ended. `reply` is None where the conversation broke off or would not end."""
 
     reply: FacilityReply | None
