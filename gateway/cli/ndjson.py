@@ -57,11 +57,25 @@ class LoadReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """One line that is not blank: its number from 1, and what it holds, or why it can't even be read."""
+
+    number: int
+    raw: bytes
+    reason: str | None = None
+
+
 def iter_lines(path: str | Path, label: str = "") -> Iterator[Line]:
     """Every line of `path` (`-`: standard input) that is not blank, read as it is asked for.
 
     With a `label`, progress shows on a terminal. Raises LoadRefused where the file itself can't be read.
     """
+    return map(read_line, iter_raw(path, label))
+
+
+def iter_raw(path: str | Path, label: str = "") -> Iterator[RawLine]:
+    """As `iter_lines`, the lines as they are in the file."""
     try:
         with _opened(path) as file, _progress(file, label) as bar:
             number = 0
@@ -70,13 +84,18 @@ def iter_lines(path: str | Path, label: str = "") -> Iterator[Line]:
                 size = len(raw)
                 if size > MAX_LINE_BYTES and not raw.endswith(b"\n"):
                     size += _skip_rest(file)
-                    yield Line(number=number, reason=f"longer than {MAX_LINE_BYTES} bytes")
+                    yield RawLine(number, b"", f"longer than {MAX_LINE_BYTES} bytes")
                 elif raw.strip():
-                    yield _read(number, raw)
+                    yield RawLine(number, raw)
                 if bar is not None:
                     bar.update(size)
     except OSError as exc:
         raise LoadRefused([f"{path} can't be read"]) from exc
+
+
+def read_line(line: RawLine) -> Line:
+    """What the line says, or why it is refused."""
+    return Line(number=line.number, reason=line.reason) if line.reason else _read(line.number, line.raw)
 
 
 def print_report(report: LoadReport, *, as_json: bool, noun: str) -> None:

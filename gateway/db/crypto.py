@@ -30,6 +30,7 @@ _INDEXING = "HS256"  # the JWA name for a key that makes keyed hashes
 _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
+_LENGTHS = tuple(length.to_bytes(4, "big") for length in range(256))
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
 
 
@@ -76,8 +77,7 @@ class KeyRing:
         hasher = _hasher(self.indexing, purpose).copy()
         for part in parts:
             raw = part.encode("utf-8", "surrogatepass")
-            hasher.update(len(raw).to_bytes(4, "big"))
-            hasher.update(raw)
+            hasher.update((_LENGTHS[len(raw)] if len(raw) < 256 else len(raw).to_bytes(4, "big")) + raw)
         return hasher.digest()
 
 

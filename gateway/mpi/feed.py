@@ -20,6 +20,7 @@ from gateway.mpi.links import ALGORITHM, Conflict
 from gateway.mpi.matching import Matching, MatchingRule
 from gateway.mpi.newcomers import Newcomers
 from gateway.mpi.patient_record import PatientRecord
+from gateway.mpi.ready import Readier, Ready
 from gateway.mpi.review import Question, open_tasks
 from gateway.mpi.store import RecordStore, index_writing
 
@@ -70,6 +71,17 @@ class PatientFeed:
         with index_writing(self._engine) as connection:
             turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
             outcomes = turn.save_all(patients)
+        self.alert(turn.alerts, now)
+        return outcomes
+
+    def save_ready(self, ready: Sequence[Ready], now: datetime, *, link_later: bool = False) -> list[Outcome]:
+        """As `save`, for records that were made ready elsewhere, by the same keys and settings.
+
+        With `link_later` a record that is new stays a person of its own until the index is linked again.
+        """
+        with index_writing(self._engine) as connection:
+            turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
+            outcomes = turn.save_ready(ready, link_later=link_later)
         self.alert(turn.alerts, now)
         return outcomes
 
@@ -125,7 +137,9 @@ class _Turn:
         self._records = RecordStore(connection, keys)
         self._linker = Linker(connection, keys, strong_systems, who)
         self._matching = Matching(connection, keys, rule) if rule else None
-        self._newcomers = Newcomers(connection, keys, strong_systems, who, self._matching)
+        self._newcomers = Newcomers(connection, who)
+        self._readier = Readier(keys, strong_systems, matched=rule is not None)
+        self._keys = keys
         self._now = now
         self.relinked: list[Relinked] = []
 
@@ -136,8 +150,16 @@ class _Turn:
 
     def save_all(self, patients: Sequence[PatientRecord]) -> list[Outcome]:
         """Each is stored and linked: at once those that nobody else can be, then the others, each after the other."""
-        alone = self._newcomers.add_alone(patients, self._now) if len(patients) > 1 else set[int]()
+        if len(patients) < 2:
+            return [self._save(one) for one in patients]
+        ready = [self._readier.ready(one, self._now.date()) for one in patients]
+        alone = self._newcomers.add_alone(ready, self._now)
         return ["loaded" if place in alone else self._save(one) for place, one in enumerate(patients)]
+
+    def save_ready(self, ready: Sequence[Ready], *, link_later: bool) -> list[Outcome]:
+        """Each is stored, and linked where that isn't left for later."""
+        alone = self._newcomers.add_alone(ready, self._now, link_later=link_later)
+        return ["loaded" if place in alone else self._save(one.opened(self._keys)) for place, one in enumerate(ready)]
 
     def _save(self, patient: PatientRecord) -> Outcome:
         strong = self._linker.strong_keys(patient.identifiers).keys()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _MOST = 50
+_LEAST_REPEATED = 4
 _SSN = ("http://hl7.org/fhir/sid/us-ssn", "urn:oid:2.16.840.1.113883.4.1")
 _MEDICARE = ("http://hl7.org/fhir/sid/us-mbi", "http://hl7.org/fhir/sid/us-medicare")
 _NHS = ("https://fhir.nhs.uk/Id/nhs-number", "urn:oid:2.16.840.1.113883.2.1.4.1")
@@ -35,6 +36,14 @@ def read_identifiers(
         else:
             others[f"{system}|{value}"] = None
     return tuple(national), tuple(others)
+
+
+def is_placeholder(system: str, value: str) -> bool:
+    """Whether `value` is one that systems write where they know none (`999999999`), or that was never issued."""
+    kept = _NOT_KEPT.sub("", value[:100].upper())
+    if kept in _WORDS or kept in _NEVER_ISSUED or (len(kept) >= _LEAST_REPEATED and len(set(kept)) == 1):
+        return True
+    return system in _SSN and not _is_ssn(kept)
 
 
 def _is_personal(identifier: Mapping[str, Any]) -> bool:

@@ -54,6 +54,11 @@ def open_comparable(keys: KeyRing, source: bytes, sealed: bytes) -> MatchRecord:
     return unpack(open_packed(keys, source, sealed))
 
 
+def block_hash(keys: KeyRing, key: tuple[str, str]) -> int:
+    """A blocking key as the index keeps it: 64 bits of a keyed hash."""
+    return int.from_bytes(keys.blind("mpi.block", *key)[:8], signed=True)
+
+
 def source_identifier(patient: Mapping[str, Any], system: str) -> Identifier:
     """The identifier that `patient` is known by in the domain `system`."""
     for identifier in patient["identifier"]:

@@ -1,0 +1,45 @@
+"""Very many rows into one table: by executemany in SQLite, by COPY in PostgreSQL, inside the transaction there is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, text
+
+Row = tuple[Any, ...]
+
+
+class Rows:
+    """Rows of some columns of a table. Values are as the driver takes them: an Instant as its microseconds."""
+
+    def __init__(self, table: Table, *columns: str) -> None:
+        named = ", ".join(columns)
+        # The names are of our own tables; every value is a parameter, or a field of the copied rows.
+        self._insert = f"INSERT INTO {table.name} ({named}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+        self._copy = f"COPY {table.name} ({named}) FROM STDIN"
+
+    def add(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """All of `rows` are there. Raises SQLAlchemy's errors, as the transaction's other statements do."""
+        if not rows:
+            return
+        if connection.dialect.name != "postgresql":
+            connection.exec_driver_sql(self._insert, list(rows))
+            return
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(self._copy) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def next_numbers(connection: Connection, table: Table, column: str, count: int) -> list[int]:
+    """Numbers that no row of `table` has had or will be given, in order, for `count` rows about to be added.
+
+    Inside a transaction that no other writer of the table works beside.
+    """
+    if connection.dialect.name == "postgresql":
+        wanted = "SELECT nextval(pg_get_serial_sequence(:table, :column)) FROM generate_series(1, :count)"
+        found = connection.execute(text(wanted), {"table": table.name, "column": column, "count": count})
+        return list(found.scalars())
+    # SQLite's AUTOINCREMENT goes on from the highest number that it or anyone else has given.
+    last = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :table"), {"table": table.name})
+    first = (last.scalar() or 0) + 1
+    return list(range(first, first + count))
