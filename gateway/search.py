@@ -232,6 +232,7 @@ def decide_each_source(
         now,
         [labels for _, labels in sources],
         rooms.sightings.study_id,
+        {(id_, floors.get(id_, NORMAL)): decision for id_, decision in decided.items()},
     )
     return [DecidedSource(*source, decision) for source, decision in zip(sources, decisions, strict=True)]
 
