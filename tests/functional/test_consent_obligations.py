@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.factories_auth import an_access_token
-from tests.factories_consent import a_coding
+from tests.factories_consent import a_coding, authored_by
 from tests.functional.consent_community import patient_named
 from tests.functional.consent_registry import SCOPE, Registry
 from tests.services.exchange import domain_of
@@ -29,8 +29,8 @@ def registry() -> Iterator[Registry]:
     made.close()
 
 
-def consulted(registry: Registry, name: str) -> list[dict[str, Any]]:
-    """The obligations of the card about that person."""
+def card_about(registry: Registry, name: str) -> dict[str, Any]:
+    """The card about that person."""
     token = an_access_token(registry.keys, registry.base.removesuffix("/fhir/r4"), scope=SCOPE)
     context = {
         "patientId": [{"system": domain_of("north"), "value": name}],
@@ -41,7 +41,13 @@ def consulted(registry: Registry, name: str) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Bearer {token}"}
     (card,) = registry.client.post("/cds-services/patient-consent-consult", json=body, headers=headers).json["cards"]
     assert card["summary"] == "CONSENT_PERMIT"
-    obligations: list[dict[str, Any]] = card["extension"]["obligations"]
+    found: dict[str, Any] = card
+    return found
+
+
+def consulted(registry: Registry, name: str) -> list[dict[str, Any]]:
+    """The obligations of the card about that person."""
+    obligations: list[dict[str, Any]] = card_about(registry, name)["extension"]["obligations"]
     return obligations
 
 
@@ -76,3 +82,17 @@ def test_who_may_answer_tells_obligations_to_whoever_may_read_the_consents(regis
     for name in ("anne", "boris", "chloe"):
         kept_from = asked(registry, name, _scope="system/ImagingStudy.rs")
         assert [one["valueReference"]["reference"] for one in kept_from] == ["Organization/north", "Organization/south"]
+
+
+def test_t052_a_barred_facility_is_in_no_card_and_in_no_answer(registry: Registry) -> None:
+    """That something is left out is said, not of whom."""
+    barred = {"type": "deny", "data": [authored_by("south")]}
+    made = registry.create("boris", {"type": "permit", "provision": [barred]})
+    try:
+        card, answers = card_about(registry, "boris"), asked(registry, "boris")
+    finally:
+        registry.send("POST", f"/Consent/{made['id']}/$revokeConsent", {"resourceType": "Parameters"})
+    assert {"id": REDACT} in card["extension"]["obligations"]
+    assert "south" not in str(card).lower()
+    assert "south" not in str(answers).lower()
+    assert [one["valueReference"]["reference"] for one in answers if "valueReference" in one] == ["Organization/north"]

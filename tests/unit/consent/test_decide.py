@@ -6,12 +6,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.consent.decide import decide_query, decide_sources
+from gateway.consent.fhir_consent import from_consent
 from gateway.consent.policy import POLICY_URL, ConsentVersion, Decision, PatientPolicy
 from gateway.consent.words import PURPOSE_WORDS
 from gateway.imaging.study import SourceStudy
 from gateway.model import FacilityID, ImplicitPolicy, LocalPatientID, PatientID, Requester, StudyUID
 from gateway.purposes import KNOWN
-from tests.factories_consent import NORTH, NOW, RECORDED, SOUTH, a_consent, a_policy, a_requester, a_rule
+from tests.factories_consent import (
+    NORTH,
+    NOW,
+    RECORDED,
+    SOUTH,
+    a_consent,
+    a_policy,
+    a_requester,
+    a_resource,
+    a_rule,
+)
 
 A_DAY = timedelta(days=1)
 
@@ -320,6 +331,39 @@ def test_t043_a_period_holds_from_its_start_until_before_its_end() -> None:
     assert not decision_for(policy, now=NOW + A_DAY).permitted
     expired = a_policy(a_consent(rule), implicit="basic-normal")
     assert decision_for(expired, now=NOW + A_DAY).policy == POLICY_URL["basic-normal"]
+
+
+@pytest.mark.parametrize(
+    ("period", "last", "over"),
+    [
+        ({"end": "2026-11-24"}, "2026-11-24T23:59:59+00:00", "2026-11-25T00:00:00+00:00"),
+        ({"end": "2026-11-24T23:59:59+01:00"}, "2026-11-24T23:59:59+01:00", "2026-11-25T00:00:00+01:00"),
+        ({"end": "2026-11-24T23:59:59-05:00"}, "2026-11-25T04:59:59+00:00", "2026-11-25T05:00:00+00:00"),
+        ({"end": "2026"}, "2026-12-31T23:59:59+00:00", "2027-01-01T00:00:00+00:00"),
+        ({"end": "2026-11"}, "2026-11-30T23:59:59+00:00", "2026-12-01T00:00:00+00:00"),
+    ],
+)
+def test_t043_a_consent_as_it_is_filed_holds_to_the_end_of_what_its_period_says(
+    period: dict[str, str], last: str, over: str
+) -> None:
+    """A date to the end of its day in UTC, a time in the zone it states, a year and a month whole."""
+    read = from_consent(a_resource({"type": "permit", "period": {"start": "2026-01-01", **period}}), {})
+    policy = a_policy(a_consent(read.root))
+    assert decision_for(policy, now=datetime.fromisoformat(last)).permitted
+    assert not decision_for(policy, now=datetime.fromisoformat(over)).permitted
+    assert not decision_for(policy, now=datetime.fromisoformat("2025-12-31T23:59:59+00:00")).permitted
+
+
+def test_t046_neither_parent_nor_part_of_an_organisation_is_its_actor() -> None:
+    """Only who is named, unless operators have registered them as a group (docs/explanation/consent.md)."""
+    parent = a_policy(a_consent(a_rule("permit", actors=("https://rhine.example",))))
+    assert not decision_for(parent, a_requester(organization="north")).permitted
+    assert decision_for(parent, a_requester(organization="https://rhine.example")).permitted
+    part = a_policy(a_consent(a_rule("permit", actors=("Organization/north",))))
+    assert not decision_for(part, a_requester(organization="https://rhine.example")).permitted
+    group = a_policy(a_consent(a_rule("permit", actors=("Group/rhine",))))
+    together = replace(group, groups={"Group/rhine": frozenset(("Organization/north",))})
+    assert decision_for(together, a_requester(organization="north")).permitted
 
 
 def test_a_nested_rule_has_a_period_of_its_own() -> None:

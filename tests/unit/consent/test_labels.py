@@ -100,6 +100,22 @@ def test_the_strictest_of_two_labels_is_both() -> None:
     assert NORMAL | NORMAL == NORMAL
 
 
+@pytest.mark.parametrize(
+    "decoration",
+    [
+        {"display": "psychiatry disorder information sensitivity"},
+        {"version": "9.0.0", "userSelected": True},
+        {"id": "1", "extension": [{"url": "urn:x", "valueString": "y"}]},
+        {"display": "normal"},
+    ],
+)
+def test_t069b_a_label_is_its_system_and_code_whatever_stands_beside_them(decoration: dict[str, Any]) -> None:
+    """In data, in any order; display, version, user's choice, ids and extensions hide nothing."""
+    plain = [a_coding("PSY", ACT_CODE), a_coding("V", CONFIDENTIALITY)]
+    decorated = [decoration | coding for coding in plain]
+    assert labels_in(decorated) == labels_in(decorated[::-1]) == labels_in(plain) == labelled("V", "PSY")
+
+
 def test_what_a_part_2_programme_tells_goes_on_with_its_refrain() -> None:
     """42 CFR §2.32: no redisclosure; in codes that a receiver can act on."""
     codes = [(one.system, one.code) for one in codings_of_labels(PART_2)]
