@@ -91,7 +91,8 @@ def require_nothing_released(answer: requests.Response) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "what"), [("consent", "consents"), ("audit_record", "audit"), ("mpi_record", "index")]
+    ("table", "what"),
+    [("consent", "consents"), ("consent_version", "consents"), ("audit_record", "audit"), ("mpi_record", "index")],
 )
 def test_t058_t059_without_consents_audit_or_index_nothing_is_released(
     exchange: SmallExchange, table: str, what: str
