@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy.exc import DataError, IntegrityError
-
+from gateway.db.mishap import is_about_a_row
 from gateway.errors import AuditUnavailable, DependencyUnavailable
 
 Row = dict[str, Any]
@@ -117,7 +116,8 @@ class GroupCommit:
         try:
             self._commit([row for batch in batches for row in batch.rows])
         except DependencyUnavailable as exc:
-            if len(batches) > 1 and _is_about_a_row(exc):
+            # A row the database refuses must fail its own caller alone; a database that is away fails all at once.
+            if len(batches) > 1 and is_about_a_row(exc):
                 for batch in batches:
                     self._commit_together([batch])
                 return
@@ -125,11 +125,6 @@ class GroupCommit:
                 batch.error = exc
         for batch in batches:
             batch.done.set()
-
-
-def _is_about_a_row(exc: DependencyUnavailable) -> bool:
-    # A row the database refuses must fail its own caller alone; a database that is away fails everyone at once.
-    return isinstance(exc.__cause__, IntegrityError | DataError)
 
 
 _ALL: "weakref.WeakSet[GroupCommit]" = weakref.WeakSet()

@@ -1,21 +1,25 @@
-"""A connection for the statements that every query asks (`gateway/db/prepared.py`), without SQLAlchemy around it."""
+"""A connection for the statements of every query (`gateway/db/prepared.py`), without SQLAlchemy around it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Engine, PoolProxiedConnection, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.db.mishap import unavailable
+from gateway.db.prepared import Prepared
 from gateway.errors import DependencyUnavailable
+
+_BEGIN = {"sqlite": Prepared(text("BEGIN IMMEDIATE")), "postgresql": Prepared(text("BEGIN"))}
+_COMMIT = Prepared(text("COMMIT"))
 
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """A pooled connection outside any transaction, for statements of `gateway/db/prepared.py`."""
+    """A pooled connection for statements of `gateway/db/prepared.py`; each is a transaction of its own."""
 
     dialect: Dialect
     connection: PoolProxiedConnection
@@ -42,3 +46,13 @@ def looking(engine: Engine) -> Iterator[Looking]:
         raise
     finally:
         connection.close()
+
+
+@contextmanager
+def storing(engine: Engine) -> Iterator[Looking]:
+    """One transaction: all of it is stored when this ends, or nothing. Raises DependencyUnavailable."""
+    with looking(engine) as session:
+        _BEGIN[session.dialect.name].all(session)
+        # What isn't committed is rolled back as the connection returns to its pool.
+        yield session
+        _COMMIT.all(session)

@@ -37,6 +37,12 @@ def unavailable(what: str, exc: Exception) -> DependencyUnavailable:
     return DependencyUnavailable(f"{what}: {why}" if why else what)
 
 
+def is_about_a_row(exc: DependencyUnavailable) -> bool:
+    """Whether the database refused what it was given, and did not fail by itself."""
+    # SQLAlchemy's and either driver's errors, by the names that PEP 249 gives them.
+    return not {kind.__name__ for kind in type(exc.__cause__).__mro__}.isdisjoint(("IntegrityError", "DataError"))
+
+
 def _why(exc: Exception) -> str:
     if isinstance(exc, PoolExhausted):
         return "all its connections are in use"

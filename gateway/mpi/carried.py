@@ -1,13 +1,13 @@
 """Which identifiers a person's records carry, for whatever is filed under an identifier rather than a person."""
 
-from sqlalchemy import ColumnElement, bindparam, case, literal_column, not_, select
+from sqlalchemy import BindParameter, ColumnElement, bindparam, case, literal_column, not_, select
 
 from gateway.mpi.tables import record, record_identifier
 
 CARRIED = select(record_identifier.c.identifier_key)
 """The keyed hash of every identifier that any record carries."""
 
-_patient = bindparam("patient")
+_patient: BindParameter[str] = bindparam("patient")
 _carried = (
     select(record_identifier.c.identifier_key)
     .join(record, record.c.record_id == record_identifier.c.record_id)
