@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway import __version__
-from gateway.fhir.negotiation import FHIR_JSON
+from gateway.fhir.negotiation import FHIR_JSON, FHIR_XML
 from gateway.fhir.parameters import (
     CONSENT,
     ENDPOINT,
@@ -13,6 +13,7 @@ from gateway.fhir.parameters import (
     SearchParameter,
     SearchTable,
 )
+from gateway.fhir.patient import PDQM_PATIENT
 from gateway.fhir.patient_parameters import PATIENT
 
 _CHANGED = "2026-11-24"
@@ -22,14 +23,17 @@ _SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-ser
 
 MATCH = "http://hl7.org/fhir/OperationDefinition/Patient-match"
 PIX = "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"
-_PROFILES = {"ImagingStudy": (f"{_SMART_IMAGING}/StructureDefinition/smart-imaging-study",)}
+_PROFILES = {
+    "ImagingStudy": (f"{_SMART_IMAGING}/StructureDefinition/smart-imaging-study",),
+    "Patient": (PDQM_PATIENT,),
+}
 _DOCUMENTATION = {
     "ImagingStudy": "The studies of one patient over all facilities; a facility that did not answer is named in an "
     "OperationOutcome entry. What consent withholds is left out, and nothing tells that it was.",
-    "Patient": "One person as the facilities that may be shown know them; found by one of their identifiers. The "
-    "feed of a facility says who its patients are by conditional update and delete, identifier alone (IHE PIXm "
-    "ITI-104); a patient that was replaced is active=false with a replaced-by link to the identifier that stays. "
-    "Feeds and $ihe-pix speak JSON and XML.",
+    "Patient": "One person as the facilities that may be shown know them; found by what is known of them (IHE PDQm "
+    "ITI-78) and by how alike they are (ITI-119). The feed of a facility says who its patients are by conditional "
+    "update and delete, identifier alone (IHE PIXm ITI-104); a patient that was replaced is "
+    "active=false with a replaced-by link to the identifier that stays. All of it speaks JSON and XML.",
     "Endpoint": "Where the images of a facility are fetched (DICOMweb WADO-RS).",
     "Organization": "The facilities of the exchange.",
     "Consent": "What patients have decided (IHE PCF), in JSON and XML. A Consent is revoked by its status or by "
@@ -52,7 +56,7 @@ def capability_statement(*, base: str, token_url: str) -> dict[str, Any]:
         "software": {"name": "Imaging exchange gateway", "version": __version__},
         "implementation": {"description": "Federated patient imaging search", "url": base},
         "fhirVersion": "4.0.1",
-        "format": [FHIR_JSON, "json"],
+        "format": [FHIR_JSON, "json", FHIR_XML, "xml"],
         "rest": [
             {
                 "mode": "server",
@@ -94,7 +98,7 @@ def _resource(table: SearchTable) -> dict[str, Any]:
 
 
 def _patient() -> dict[str, Any]:
-    """IHE PIXm: the feed (ITI-104) and cross-references (ITI-83)."""
+    """IHE PDQm: search (ITI-78) and match (ITI-119). IHE PIXm: the feed (ITI-104) and cross-references (ITI-83)."""
     return _resource(PATIENT) | {
         "interaction": [{"code": code} for code in ("read", "search-type", "update", "delete")],
         "updateCreate": False,
