@@ -2,16 +2,15 @@
 
 import os
 import sys
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from gateway.adapters.facilities_file import MOST_BYTES, read_facilities
-from gateway.adapters.registry import Applied, FacilityRegistry
+from gateway.adapters.registry import FacilityRegistry
+from gateway.cli.applied_file import content_of, print_outcomes
 from gateway.cli.context import Operator, print_json
-from gateway.errors import LoadRefused
 from gateway.model import Facility
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -35,17 +34,13 @@ def apply(file: str, as_json: bool) -> None:
     folder = Path() if file == "-" else Path(file).parent
     with Operator() as operator:
         parsed = read_facilities(
-            _content_of(file), environment=os.environ, folder=folder, production=operator.settings.production
+            content_of(file, MOST_BYTES), environment=os.environ, folder=folder, production=operator.settings.production
         )
         registry = FacilityRegistry(operator.engine, operator.keys)
         operator.note("facilities apply begins", details=[("facility", one.id) for one in parsed.facilities])
         outcome = registry.apply(parsed.facilities, parsed.suspension_stated, operator.now)
         operator.note("facilities apply ended", details=[(result, id_) for id_, result in outcome.items()])
-    if as_json:
-        print_json({**_counts(list(outcome.values())), "rejected": []})
-        return
-    for id_, result in outcome.items():
-        click.echo(f"{id_}: {result}")
+    print_outcomes(outcome.items(), as_json=as_json)
 
 
 @command.command(name="list")
@@ -121,20 +116,6 @@ def remove(facility_id: str, as_json: bool) -> None:
         print_json({"facility": facility_id, "removed": True})
     else:
         click.echo(f"{facility_id}: removed")
-
-
-def _content_of(file: str) -> bytes:
-    try:
-        with click.open_file(file, "rb") as opened:
-            content: bytes = opened.read(MOST_BYTES + 1)
-            return content
-    except OSError:
-        raise LoadRefused([f"{file} can't be read"]) from None
-
-
-def _counts(outcomes: Sequence[Applied]) -> dict[str, int]:
-    words: tuple[Applied, ...] = ("loaded", "updated", "unchanged")
-    return {word: outcomes.count(word) for word in words}
 
 
 def _set_suspended(facility_id: str, *, suspended: bool, as_json: bool) -> None:

@@ -3,11 +3,11 @@
 import click
 
 from gateway.adapters.registry import FacilityRegistry
+from gateway.cli.applied_file import content_of, print_outcomes
 from gateway.cli.context import Operator, print_json
 from gateway.consent.fhir_reference import facility_names
 from gateway.consent.groups import StoredGroups
 from gateway.consent.groups_file import Group, read_groups
-from gateway.errors import LoadRefused
 
 _MOST_BYTES = 10_000_000
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -30,16 +30,11 @@ def apply(file: str, as_json: bool) -> None:
     with Operator() as operator:
         facilities = FacilityRegistry(operator.engine, operator.keys).all()
         names = facility_names(facilities, operator.settings.fhir_base)
-        groups = read_groups(_content_of(file), names)
+        groups = read_groups(content_of(file, _MOST_BYTES), names)
         operator.note("groups apply begins", details=[detail for one in groups for detail in _details(one)])
         outcome = StoredGroups(operator.engine, operator.keys).apply(groups)
         operator.note("groups apply ended", details=[(result, id_) for id_, result in outcome.items()])
-    if as_json:
-        results = list(outcome.values())
-        print_json({**{word: results.count(word) for word in ("loaded", "updated", "unchanged")}, "rejected": []})
-        return
-    for id_, result in outcome.items():
-        click.echo(f"{id_}: {result}")
+    print_outcomes(outcome.items(), as_json=as_json)
 
 
 @command.command(name="list")
@@ -72,17 +67,6 @@ def remove(group_id: str, as_json: bool) -> None:
         print_json({"group": group_id, "removed": True})
     else:
         click.echo(f"{group_id}: removed")
-
-
-def _content_of(file: str) -> bytes:
-    try:
-        with click.open_file(file, "rb") as opened:
-            content: bytes = opened.read(_MOST_BYTES + 1)
-    except OSError:
-        raise LoadRefused([f"{file} can't be read"]) from None
-    if len(content) > _MOST_BYTES:
-        raise LoadRefused([f"the file is longer than {_MOST_BYTES} bytes"])
-    return content
 
 
 def _details(group: Group) -> list[tuple[str, str]]:

@@ -68,16 +68,32 @@ RESULT = (
 
 COMMON_ELEMENTS = ("id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension")
 
+_ONE_PATIENT = SearchParameter(
+    name="patient",
+    type="reference",
+    definition=DEFINITIONS + "clinical-patient",
+    documentation="The one patient: `Patient/{id}` or the bare id. Each search names exactly one patient.",
+    spellings=("patient:Patient",),
+)
+
+
+def _name_of(resource_type: str) -> SearchParameter:
+    return SearchParameter(
+        name="name",
+        type="string",
+        definition=DEFINITIONS + resource_type + "-name",
+        documentation="The beginning of the name, in any case.",
+    )
+
+
+def _elements(names: str) -> frozenset[str]:
+    return frozenset((*COMMON_ELEMENTS, *names.split()))
+
+
 IMAGING_STUDY = SearchTable(
     resource_type="ImagingStudy",
     parameters=(
-        SearchParameter(
-            name="patient",
-            type="reference",
-            definition=DEFINITIONS + "clinical-patient",
-            documentation="The one patient: `Patient/{id}` or the bare id. Each search names exactly one patient.",
-            spellings=("patient:Patient",),
-        ),
+        _ONE_PATIENT,
         SearchParameter(
             name="subject",
             type="reference",
@@ -147,23 +163,10 @@ IMAGING_STUDY = SearchTable(
         *RESULT,
     ),
     includes=("ImagingStudy:endpoint", "ImagingStudy:patient", "ImagingStudy:subject"),
-    elements=frozenset(
-        (
-            *COMMON_ELEMENTS,
-            *(
-                "identifier",
-                "status",
-                "modality",
-                "subject",
-                "encounter",
-                "started",
-                "basedOn",
-                "referrer",
-                "interpreter",
-            ),
-            *("endpoint", "numberOfSeries", "numberOfInstances", "procedureReference", "procedureCode", "location"),
-            *("reasonCode", "reasonReference", "note", "description", "series"),
-        )
+    elements=_elements(
+        "identifier status modality subject encounter started basedOn referrer interpreter endpoint "
+        "numberOfSeries numberOfInstances procedureReference procedureCode location reasonCode "
+        "reasonReference note description series"
     ),
 )
 
@@ -171,12 +174,7 @@ ENDPOINT = SearchTable(
     resource_type="Endpoint",
     parameters=(
         ID,
-        SearchParameter(
-            name="name",
-            type="string",
-            definition=DEFINITIONS + "Endpoint-name",
-            documentation="The beginning of the name, in any case.",
-        ),
+        _name_of("Endpoint"),
         SearchParameter(
             name="organization",
             type="reference",
@@ -192,12 +190,9 @@ ENDPOINT = SearchTable(
         ),
         *RESULT,
     ),
-    elements=frozenset(
-        (
-            *COMMON_ELEMENTS,
-            *("identifier", "status", "connectionType", "name", "managingOrganization", "contact", "period"),
-            *("payloadType", "payloadMimeType", "address", "header"),
-        )
+    elements=_elements(
+        "identifier status connectionType name managingOrganization contact period payloadType "
+        "payloadMimeType address header"
     ),
 )
 
@@ -205,32 +200,16 @@ ORGANIZATION = SearchTable(
     resource_type="Organization",
     parameters=(
         ID,
-        SearchParameter(
-            name="name",
-            type="string",
-            definition=DEFINITIONS + "Organization-name",
-            documentation="The beginning of the name, in any case.",
-        ),
+        _name_of("Organization"),
         *RESULT,
     ),
-    elements=frozenset(
-        (
-            *COMMON_ELEMENTS,
-            *("identifier", "active", "type", "name", "alias", "telecom", "address", "partOf", "contact", "endpoint"),
-        )
-    ),
+    elements=_elements("identifier active type name alias telecom address partOf contact endpoint"),
 )
 
 CONSENT = SearchTable(
     resource_type="Consent",
     parameters=(
-        SearchParameter(
-            name="patient",
-            type="reference",
-            definition=DEFINITIONS + "clinical-patient",
-            documentation="The one patient: `Patient/{id}` or the bare id. Each search names exactly one patient.",
-            spellings=("patient:Patient",),
-        ),
+        _ONE_PATIENT,
         SearchParameter(
             name="patient.identifier",
             type="token",
@@ -264,11 +243,8 @@ CONSENT = SearchTable(
         ),
         *RESULT,
     ),
-    elements=frozenset(
-        (
-            *COMMON_ELEMENTS,
-            *("identifier", "status", "scope", "category", "patient", "dateTime", "performer", "organization"),
-            *("source", "policy", "policyRule", "verification", "provision"),
-        )
+    elements=_elements(
+        "identifier status scope category patient dateTime performer organization source policy "
+        "policyRule verification provision"
     ),
 )

@@ -26,6 +26,8 @@ PLANTED_NAME = f"{canary.FAMILY}^{canary.GIVEN}"
 FACILITY_DEADLINE_MS = 1000
 QUERY_DEADLINE_MS = 10_000
 TOKEN_SERVES_S = 120
+FACILITIES = ("east", "north", "south")
+BOUND_SCOPE = "patient/ImagingStudy.rs patient/Patient.rs"
 
 
 class SmallExchange:
@@ -48,6 +50,27 @@ class SmallExchange:
         self._client: Client | None = None
         self._token = ("", 0.0)
         self._keys: KeyRing | None = None
+
+    @classmethod
+    def of_two_persons(cls, *others: str, **settings: str) -> "SmallExchange":
+        """It serves `a` and `b`, each with a study in each of three facilities, and `others` who have none."""
+        made = cls(**settings)
+        for number, facility in enumerate(FACILITIES, 1):
+            archive = made.add_archive(facility)
+            for name, stem in (("a", "2.25.1"), ("b", "2.25.2")):
+                hold_study(archive, name, f"{stem}{number}", date=f"2024010{number}")
+        for name in ("a", "b", *others):
+            made.add_person(name, *FACILITIES)
+        return made.start()
+
+    @property
+    def requests_made(self) -> int:
+        """How many requests the facilities have had."""
+        return sum(len(server.requests) for server in self.servers.values())
+
+    def bound_token(self, name: str) -> str:
+        """A token bound to the person of that name, as a patient's app has one."""
+        return self.signed_token(patient=self.person_id(name, "north"), scope=BOUND_SCOPE)
 
     def add_facility(self, id_: str, archive: LittleServer | str, **changes: Any) -> None:
         """A facility whose archive is that server, or listens at that URL."""

@@ -14,7 +14,6 @@ from tests.facilities.rows import a_study_row
 from tests.functional.small_exchange import (
     PLANTED_NAME,
     SmallExchange,
-    hold_study,
     identifier,
     patient_id,
     resources,
@@ -22,22 +21,14 @@ from tests.functional.small_exchange import (
 )
 from tests.services.exchange import domain_of
 
-BOUND_SCOPE = "patient/ImagingStudy.rs patient/Patient.rs"
 NOBODY = "00000000-0000-4000-8000-000000000000"
-FACILITIES = ("east", "north", "south")
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[SmallExchange]:
     """Two persons, `a` and `b`, with a study in each of three facilities; nobody is in the network of the metrics."""
-    made = SmallExchange(GATEWAY_METRICS_ALLOW="10.0.0.0/8")
-    for number, facility in enumerate(FACILITIES, 1):
-        archive = made.add_archive(facility)
-        for name, stem in (("a", "2.25.1"), ("b", "2.25.2")):
-            hold_study(archive, name, f"{stem}{number}", date=f"2024010{number}")
-    for name in ("a", "b", "research", "orders"):
-        made.add_person(name, *FACILITIES)
-    yield made.start()
+    made = SmallExchange.of_two_persons("research", "orders", GATEWAY_METRICS_ALLOW="10.0.0.0/8")
+    yield made
     made.stop()
 
 
@@ -54,14 +45,9 @@ def b(exchange: SmallExchange) -> str:
 
 
 @pytest.fixture(scope="module")
-def bound(exchange: SmallExchange, a: str) -> str:
+def bound(exchange: SmallExchange) -> str:
     """A token bound to `a`."""
-    return exchange.signed_token(patient=a, scope=BOUND_SCOPE)
-
-
-def requests_made(exchange: SmallExchange) -> int:
-    """How many requests the facilities have had."""
-    return sum(len(server.requests) for server in exchange.servers.values())
+    return exchange.bound_token("a")
 
 
 def test_a_bound_token_finds_its_own_patient(exchange: SmallExchange, bound: str, a: str) -> None:
@@ -75,7 +61,7 @@ def test_t031_another_patient_is_forbidden_whether_there_is_one_or_not(
     exchange: SmallExchange, bound: str, b: str
 ) -> None:
     """The same bytes, and no facility hears of it."""
-    before = requests_made(exchange)
+    before = exchange.requests_made
     queries = [
         *({"patient": one} for one in (b, NOBODY, f"Patient/{b}", f"Patient/{NOBODY}")),
         *({"patient.identifier": one} for one in (identifier("b", "north"), f"{domain_of('north')}|nobody", "urn:x|y")),
@@ -86,7 +72,7 @@ def test_t031_another_patient_is_forbidden_whether_there_is_one_or_not(
     assert len({answer.content for answer in answers}) == 1
     assert len({answer.headers.get("WWW-Authenticate") for answer in answers}) == 1
     assert answers[0].json()["issue"][0]["code"] == "forbidden"
-    assert requests_made(exchange) == before
+    assert exchange.requests_made == before
 
 
 def test_t031_patient_reads_and_searches_keep_to_the_binding(

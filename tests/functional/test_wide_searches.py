@@ -7,23 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.functional.small_exchange import SmallExchange, hold_study, identifier, patient_id, resources, uids
+from tests.functional.small_exchange import SmallExchange, identifier, patient_id, resources, uids
 from tests.services.exchange import domain_of
-
-BOUND_SCOPE = "patient/ImagingStudy.rs patient/Patient.rs"
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[SmallExchange]:
     """Two persons, `a` and `b`, with a study in each of three facilities."""
-    made = SmallExchange()
-    for number, facility in enumerate(("east", "north", "south"), 1):
-        archive = made.add_archive(facility)
-        for name, stem in (("a", "2.25.1"), ("b", "2.25.2")):
-            hold_study(archive, name, f"{stem}{number}", date=f"2024010{number}")
-    for name in ("a", "b"):
-        made.add_person(name, "east", "north", "south")
-    yield made.start()
+    made = SmallExchange.of_two_persons()
+    yield made
     made.stop()
 
 
@@ -40,21 +32,16 @@ def b(exchange: SmallExchange) -> str:
 
 
 @pytest.fixture(scope="module")
-def bound(exchange: SmallExchange, a: str) -> str:
+def bound(exchange: SmallExchange) -> str:
     """A token bound to `a`."""
-    return exchange.signed_token(patient=a, scope=BOUND_SCOPE)
-
-
-def requests_made(exchange: SmallExchange) -> int:
-    """How many requests the facilities have had."""
-    return sum(len(server.requests) for server in exchange.servers.values())
+    return exchange.bound_token("a")
 
 
 @pytest.mark.parametrize("kind", ["bound", "system"])
 def test_t032_a_search_is_about_one_patient(exchange: SmallExchange, bound: str, a: str, b: str, kind: str) -> None:
     """However a second one is slipped in, nothing of theirs comes back, and nobody is asked."""
     token = bound if kind == "bound" else exchange.token
-    before = requests_made(exchange)
+    before = exchange.requests_made
     mixed = [
         [("patient", a), ("patient", b)],
         [("patient", b), ("patient", a)],
@@ -79,7 +66,7 @@ def test_t032_a_search_is_about_one_patient(exchange: SmallExchange, bound: str,
 
     assert {answer.status_code for answer in answers} <= {400, 403}
     assert "2.25.2" not in "".join(answer.text for answer in answers)
-    assert requests_made(exchange) == before
+    assert exchange.requests_made == before
 
 
 @pytest.mark.parametrize("kind", ["bound", "system"])
@@ -89,7 +76,7 @@ def test_t037_a_search_without_its_patient_is_refused(
     """No list of ids, no filter language and no chain stands in for one."""
     token = bound if kind == "bound" else exchange.token
     ids = [study["id"] for name in ("a", "b") for study in resources(exchange.search(name, "north"))]
-    before = requests_made(exchange)
+    before = exchange.requests_made
     queries: list[dict[str, str]] = [
         {},
         {"_id": ",".join(ids)},
@@ -111,7 +98,7 @@ def test_t037_a_search_without_its_patient_is_refused(
     answers = [exchange.get("/ImagingStudy", query, token=token) for query in queries]
 
     assert {answer.status_code for answer in answers} <= {400, 403}
-    assert requests_made(exchange) == before
+    assert exchange.requests_made == before
 
 
 def test_t037_a_list_of_ids_beside_the_patient_finds_that_patients_alone(
@@ -127,14 +114,14 @@ def test_t037_a_list_of_ids_beside_the_patient_finds_that_patients_alone(
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_t038_a_bundle_of_requests_is_refused_whole(exchange: SmallExchange, a: str, b: str, kind: str) -> None:
     """Nothing of it is done, the permitted entry no more than the forbidden one."""
-    before = requests_made(exchange)
+    before = exchange.requests_made
     entries = [{"request": {"method": "GET", "url": f"ImagingStudy?patient={one}"}} for one in (a, b)]
     bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
     for path in ("", "/"):
         answer = exchange.request("POST", path, json=bundle, headers={"Content-Type": "application/fhir+json"})
         assert answer.status_code == 400
         assert [issue["code"] for issue in answer.json()["issue"]] == ["not-supported"]
-    assert requests_made(exchange) == before
+    assert exchange.requests_made == before
 
 
 @pytest.mark.parametrize(
