@@ -107,8 +107,9 @@ class RuleReader:
         if "role" in actor and (_ROLE, "IRCP") not in codings_of(actor["role"]):
             self._walk.refuse(f"{path}.role", "expected IRCP, the recipient of the data (IHE PCF)")
         reference = actor.get("reference")
-        if isinstance(reference, dict) and reference.get("reference") in self._groups:
-            return self._members(self._groups[reference["reference"]], f"{path}.reference", denies=denies)
+        literal = reference.get("reference") if isinstance(reference, dict) else None
+        if isinstance(literal, str) and literal in self._groups:
+            return self._members(self._groups[literal], f"{path}.reference", denies=denies)
         return self._recipient(reference, f"{path}.reference", denies=denies)
 
     def _recipient(self, reference: object, path: str, *, denies: bool) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def test_good_lines_are_kept_and_bad_ones_listed_with_their_reason(gateway: Gate
         7: reasons[7],
         8: "Consent.provision.period: the end lies before the start",
         9: "Consent.modifierExtension: not evaluated",
-        10: "Consent.dateTime: not as FHIR R4 says",
+        10: "Consent.dateTime: expected a FHIR date or dateTime (2026-11-24, or a time with its offset)",
         11: "a Consent of that id is on file for another patient",
         12: "patient not known",
     }

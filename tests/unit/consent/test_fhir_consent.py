@@ -372,7 +372,7 @@ def test_what_is_no_fhir_r4_in_its_structure_is_refused_by_path() -> None:
         color="red",
     )
     problems = problems_of(resource, require_structure)
-    assert "Consent.dateTime: not as FHIR R4 says" in problems
+    assert "Consent.dateTime: expected a FHIR date or dateTime (2026-11-24, or a time with its offset)" in problems
     assert "Consent.color: is no element of FHIR R4" in problems
     assert "Consent.provision.actor[1].reference: is needed" in problems
     assert not [problem for problem in problems if "Jane" in problem]
