@@ -255,7 +255,7 @@ def released_studies(
     return [
         _with_labels(
             combine(
-                rooms.sightings.study_id(patient.id, group[0].uid),
+                seen.study_ids[group[0].uid],
                 [(source, facts[_key_of(source)]) for source in group],
             ),
             labels[group[0].uid],

@@ -137,7 +137,8 @@ class FakeSightings:
                 self.seen[key] = (study, now)
             self.known.setdefault(self.study_id(person, study.uid), (person, set()))[1].add(study.facility)
         times = {(s.record_id, s.facility, s.uid): self.seen[s.record_id, s.facility, s.uid][1] for s in studies}
-        return Observation(first_seen=times, shared=tuple(dict.fromkeys(shared)))
+        ids = {study.uid: self.study_id(person, study.uid) for study in studies}
+        return Observation(first_seen=times, study_ids=ids, shared=tuple(dict.fromkeys(shared)))
 
     def _is_anothers(self, person: PatientID, uid: StudyUID) -> bool:
         return any(owner != person and self.study_id(owner, uid) in self.known for owner, _ in self.known.values())

@@ -111,6 +111,8 @@ class Observation:
 
     first_seen: Mapping[tuple[int, FacilityID, StudyUID], datetime]
     """When each source, by (record id, facility, UID), was first seen as it now is."""
+    study_ids: Mapping[StudyUID, str]
+    """The opaque id of each study of this person."""
     shared: tuple[StudyUID, ...] = ()
     """UIDs that have also been seen under another person (told once, when that is new): an alert."""
 

@@ -6,13 +6,13 @@ the moment it first looked as it does now is the moment that an incremental sear
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, Engine, bindparam, select, update
 
 from gateway.adapters.base import Observation, Sighting
+from gateway.adapters.last_answers import Place, Seen, Told, content_of, find_seen, forget, remember, told_of
 from gateway.adapters.tables import sighting
 from gateway.db.crypto import KeyRing
 from gateway.db.lookup import Looking, looking
@@ -26,7 +26,6 @@ _RowKey = tuple[int, str, bytes]
 """Record, facility, keyed hash of the UID."""
 _ID_DIGITS = 32
 _MOST_KEYS_A_STATEMENT = 1000
-_series_uid = attrgetter("uid")
 
 
 class _Row(NamedTuple):
@@ -36,6 +35,7 @@ class _Row(NamedTuple):
     content_key: bytes
     with_series: bool
     first_seen: datetime
+    study_id: bytes = b""
 
 
 class Sightings:
@@ -47,7 +47,10 @@ class Sightings:
 
     def study_id(self, person: PatientID, uid: StudyUID) -> str:
         """The opaque id of this study of this person: always the same, and nothing can be read from it."""
-        return self._keys.blind("study.id", person, uid).hex()
+        return self._study_id(person, uid).hex()
+
+    def _study_id(self, person: PatientID, uid: StudyUID) -> bytes:
+        return self._keys.blind("study.id", person, uid)
 
     def observe(self, person: PatientID, studies: Sequence[SourceStudy], now: datetime) -> Observation:
         """First-seen times of `studies` as they now are; what is new is stored when this returns.
@@ -56,26 +59,22 @@ class Sightings:
         DependencyUnavailable.
         """
         if not studies:
-            return Observation(first_seen={})
-        keys = [self._row_key(study) for study in studies]
-        records = {study.record_id for study in studies}
+            return Observation(first_seen={}, study_ids={})
+        told = told_of(person, studies, self._keys)
         with looking(self._engine) as connection:
-            known = _find_rows(connection, records)
-        changes: dict[_RowKey, tuple[StudyUID, _Row]] = {}
-        for key, study in zip(keys, studies, strict=True):
-            old, new = known.get(key), self._row(person, study, now)
-            if (row := new if old is None else _as_it_now_is(old, new)) != old:
-                changes[key] = (study.uid, row)
+            seen = find_seen(connection, told)
+            new = {place: one for place, one in told.items() if place not in seen}
+            known = _find_rows(connection, {record for record, _ in new}) if new else {}
         shared: tuple[StudyUID, ...] = ()
-        if changes:
-            known, shared = self._store(person, changes, known, records)
-        return Observation(
-            first_seen={
-                (study.record_id, study.facility, study.uid): known[key].first_seen
-                for key, study in zip(keys, studies, strict=True)
-            },
-            shared=shared,
-        )
+        if new:
+            found, shared = self._take(person, new, known, now)
+            seen.update(found)
+        first_seen, ids = {}, {}
+        for place, one in told.items():
+            for study, (moment, study_id) in zip(one.studies, seen[place], strict=True):
+                first_seen[*place, study.uid] = moment
+                ids[study.uid] = study_id.hex()
+        return Observation(first_seen=first_seen, study_ids=ids, shared=shared)
 
     def find(self, study_id: str) -> Sighting | None:
         """Whose study carries this id and which facilities have shown it; None where it was never given out.
@@ -99,28 +98,52 @@ class Sightings:
         return study.record_id, study.facility, self._keys.blind("sighting.study", study.uid)
 
     def _row(self, person: PatientID, study: SourceStudy, now: datetime) -> _Row:
-        return _Row(person, self._keys.blind("sighting.content", _content_of(study)), study.series is not None, now)
+        content = orjson.dumps(content_of(study)).decode()
+        return _Row(person, self._keys.blind("sighting.content", content), study.series is not None, now)
+
+    def _take(
+        self, person: PatientID, told: Mapping[Place, Told], known: Mapping[_RowKey, _Row], now: datetime
+    ) -> tuple[dict[Place, list[Seen]], tuple[StudyUID, ...]]:
+        """What is known once these answers are stored, and which of their UIDs another person has too."""
+        rows = {self._row_key(study): (study.uid, self._row(person, study, now)) for study in _all_of(told)}
+        changes: dict[_RowKey, tuple[StudyUID, _Row]] = {}
+        for key, (uid, new) in rows.items():
+            old = known.get(key)
+            if (row := new if old is None else _as_it_now_is(old, new)) != old:
+                changes[key] = (uid, row)
+        with writing(self._engine) as connection:
+            forget(connection, told)
+            shared = self._store(person, changes, known, connection)
+            now_known = _find_rows(connection, {record for record, _ in told})
+            seen = {}
+            for place, one in told.items():
+                keys = [self._row_key(study) for study in one.studies]
+                seen[place] = [Seen(now_known[key].first_seen, now_known[key].study_id) for key in keys]
+                # A query that saw something else meanwhile has the last word.
+                if all(_is_told(now_known[key], rows[key][1]) for key in keys):
+                    remember(connection, place, one.key, seen[place])
+        return seen, shared
 
     def _store(
         self,
         person: PatientID,
         changes: Mapping[_RowKey, tuple[StudyUID, _Row]],
         known: Mapping[_RowKey, _Row],
-        records: Collection[int],
-    ) -> tuple[dict[_RowKey, _Row], tuple[StudyUID, ...]]:
-        """The rows as they are after all of `changes` is stored, and which of their UIDs another person has too."""
+        connection: Connection,
+    ) -> tuple[StudyUID, ...]:
+        """All of `changes` is stored; those of their UIDs that another person has too."""
+        if not changes:
+            return ()
         before = {study_key for (_, _, study_key), row in known.items() if row.person_id == person}
         new = {key[2]: uid for key, (uid, _) in changes.items() if key[2] not in before}
         # In one order in every process: two that see the same studies first must not wait for one another.
         rows = [self._values(key, uid, row) for key, (uid, row) in sorted(changes.items())]
-        with writing(self._engine) as connection:
-            _insert([row for row in rows if _key_of(row) not in known], connection)
-            for row in rows:
-                if (old := known.get(_key_of(row))) is not None:
-                    _update(row, old, connection)
-            now_known = _find_rows(connection, records)
-            shared = _of_another_person(connection, person, list(new))
-        return now_known, tuple(new[key] for key in new if key in shared)
+        _insert([row for row in rows if _key_of(row) not in known], connection)
+        for row in rows:
+            if (old := known.get(_key_of(row))) is not None:
+                _update(row, old, connection)
+        shared = _of_another_person(connection, person, list(new))
+        return tuple(new[key] for key in new if key in shared)
 
     def _values(self, key: _RowKey, uid: StudyUID, row: _Row) -> dict[str, Any]:
         record_id, facility_id, study_key = key
@@ -129,25 +152,19 @@ class Sightings:
             "facility_id": facility_id,
             "study_key": study_key,
             "person_id": row.person_id,
-            "study_id": bytes.fromhex(self.study_id(PatientID(row.person_id), uid)),
+            "study_id": self._study_id(PatientID(row.person_id), uid),
             "content_key": row.content_key,
             "with_series": row.with_series,
             "first_seen": row.first_seen,
         }
 
 
-def _content_of(study: SourceStudy) -> str:
-    """What makes a study look different, in one order."""
-    series = study.series and [
-        (*one[:-1], one.started and one.started.text) for one in sorted(study.series, key=_series_uid)
-    ]
-    return orjson.dumps(
-        (
-            *(study.started and study.started.text, study.modalities, study.description, study.accession),
-            *(study.referrer, study.procedure_codes, study.availability),
-            *(study.number_of_series, study.number_of_instances, series),
-        )
-    ).decode()
+def _all_of(told: Mapping[Place, Told]) -> list[SourceStudy]:
+    return [study for one in told.values() for study in one.studies]
+
+
+def _is_told(row: _Row, told: _Row) -> bool:
+    return row[:3] == told[:3]
 
 
 def _as_it_now_is(old: _Row, new: _Row) -> _Row:
@@ -164,7 +181,7 @@ def _as_it_now_is(old: _Row, new: _Row) -> _Row:
 _COLUMNS = sighting.c
 _KEY_COLUMNS = (_COLUMNS.record_id, _COLUMNS.facility_id, _COLUMNS.study_key)
 _FIND = Prepared(
-    select(*_KEY_COLUMNS, _COLUMNS.person_id, _COLUMNS.content_key, _COLUMNS.with_series, _COLUMNS.first_seen).where(
+    select(*_KEY_COLUMNS, *[_COLUMNS[name] for name in _Row._fields]).where(
         _COLUMNS.record_id.in_(bindparam("records", expanding=True))
     )
 )
@@ -172,10 +189,8 @@ _FIND = Prepared(
 
 def _find_rows(connection: Connection | Looking, records: Collection[int]) -> dict[_RowKey, _Row]:
     return {
-        (record, facility, key): _Row(person, content, with_series, first_seen)
-        for record, facility, key, person, content, with_series, first_seen in _FIND.all(
-            connection, records=sorted(records)
-        )
+        (record, facility, key): _Row(*row)
+        for record, facility, key, *row in _FIND.all(connection, records=sorted(records))
     }
 
 

@@ -4,7 +4,7 @@ In clear are only facility ids, surrogate ids and times. A facility's whole regi
 passwords; Study Instance UIDs are keyed hashes, and so is what tells an unchanged study.
 """
 
-from sqlalchemy import Boolean, Column, Integer, String, Table
+from sqlalchemy import Boolean, Column, Integer, LargeBinary, String, Table
 
 from gateway.db.base import BlindIndex, Instant, RowID, Sealed, metadata
 
@@ -40,3 +40,13 @@ sighting = Table(
     Column("first_seen", Instant, nullable=False, comment="as it now is"),
 )
 """A study that a facility has shown for one of its records."""
+
+last_answer = Table(
+    "last_answer",
+    metadata,
+    Column("record_id", RowID, primary_key=True, autoincrement=False),
+    Column("facility_id", String(32), primary_key=True),
+    Column("answer_key", LargeBinary, nullable=False, comment="of all that it told; empty while that changes"),
+    Column("seen", LargeBinary, nullable=False, comment="first_seen and study_id of each study, by UID"),
+)
+"""What a facility told last of one of its records (`gateway/adapters/last_answers.py`)."""

@@ -200,3 +200,19 @@ def test_queries_that_see_a_change_together_agree(engine: Engine, keys: KeyRing)
 
     assert len(set(told)) == 1
     assert told[0] >= LATER
+
+
+def test_an_answer_that_comes_back_after_another_is_new(sightings: Sightings) -> None:
+    """Only what was told last is known at a glance: a description that is changed and changed back has changed twice."""
+    sightings.observe(ANNA, [a_study()], T0)
+    sightings.observe(ANNA, [a_study(description="CT HALS")], LATER)
+    again = sightings.observe(ANNA, [a_study()], LATER + timedelta(hours=1))
+
+    assert times(again) == [LATER + timedelta(hours=1)]
+    assert times(sightings.observe(ANNA, [a_study()], LATER + timedelta(hours=2))) == [LATER + timedelta(hours=1)]
+
+
+def test_the_ids_of_studies_are_told_with_them(sightings: Sightings) -> None:
+    """New or told again, they are the ids of this person's studies; of another person's record they are others."""
+    for person in (ANNA, ANNA, BERTA):
+        assert sightings.observe(person, [a_study()], T0).study_ids == {UID: sightings.study_id(person, StudyUID(UID))}
