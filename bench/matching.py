@@ -1,4 +1,6 @@
-"""What matching costs in one process, without a store: python -m bench.matching [records]."""
+"""What matching costs in one process, without a store: python -m bench.matching [records].
+
+With `--bulk N`, what loading, training and linking N records costs: see `bench/bulk.py`."""
 
 import sys
 import time
@@ -42,4 +44,9 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--bulk"]:
+        from bench.bulk import run
+
+        run(int(sys.argv[2]))
+        sys.exit()
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)

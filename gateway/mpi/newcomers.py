@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, Select, bindparam, select
 
 from gateway.db.base import EPOCH
-from gateway.db.rows import Rows, next_numbers
+from gateway.db.rows import Rows, make_room, next_numbers
 from gateway.db.session import in_parts
 from gateway.mpi.links import ALGORITHM, Reason
 from gateway.mpi.ready import Ready
@@ -78,6 +78,7 @@ class Newcomers:
 
     def _store(self, alone: Sequence[Ready], now: datetime) -> None:
         # A table at a time and each in the order of its key: neighbours are written together.
+        make_room(self._connection)
         at = (now - EPOCH) // timedelta(microseconds=1)
         connection = self._connection
         numbered = list(zip(next_numbers(connection, record, "record_id", len(alone)), alone, strict=True))

@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from gateway.model import PatientID
-from gateway.mpi.algorithm import Algorithm
 from gateway.mpi.blocking import HOT_KEY_RECORDS
 from gateway.mpi.bulk.splink_model import RECORDS, load_table, memory_database, open_linker
 from gateway.mpi.bulk.units import Units
@@ -94,8 +93,7 @@ def plan_relink(
     """
     progress("reading")
     table = pa.concat_tables(store.tables())
-    progress("scoring")
-    scored = _score(table, matcher.algorithm, matcher.records, threads)
+    scored = _score(table, matcher, threads, progress)
     progress("deciding")
     apart = store.find_apart()
     units = Units(table)
@@ -115,7 +113,7 @@ def plan_relink(
     )
 
 
-def _score(table: pa.Table, algorithm: Algorithm, records: int, threads: int) -> list[tuple[int, int, float]]:
+def _score(table: pa.Table, matcher: Matcher, threads: int, progress: Progress) -> list[tuple[int, int, float]]:
     # Keys under which one record lies find nobody, and those of very many say too little: what is left is exploded.
     useful = (
         f"CREATE TABLE keyed AS SELECT unique_id AS keyed_id, list(key) AS {_KEYS} "  # noqa: S608
@@ -123,7 +121,9 @@ def _score(table: pa.Table, algorithm: Algorithm, records: int, threads: int) ->
         "SELECT key FROM (SELECT unnest(block_keys) AS key FROM arrived) GROUP BY key "
         f"HAVING count(*) BETWEEN 2 AND {HOT_KEY_RECORDS}) USING (key) GROUP BY unique_id"
     )
+    algorithm = matcher.algorithm
     with memory_database(threads) as connection:
+        progress("finding who shares a key")
         load_table(connection, table)
         connection.register("arrived", table.select(["unique_id", _KEYS]))
         connection.execute(useful)
@@ -134,7 +134,8 @@ def _score(table: pa.Table, algorithm: Algorithm, records: int, threads: int) ->
             f"FROM {RECORDS} JOIN keyed ON keyed_id = unique_id"
         )
         connection.execute("DROP TABLE keyed")
-        linker = open_linker(connection, algorithm, records=records, exploded=_KEYS)
+        progress("scoring")
+        linker = open_linker(connection, algorithm, records=matcher.records, exploded=_KEYS)
         found = linker.inference.predict(threshold_match_weight=algorithm.thresholds.review).physical_name
         statement = f"SELECT unique_id_l, unique_id_r, match_weight FROM {found}"  # noqa: S608
         return connection.execute(statement).fetchall()
