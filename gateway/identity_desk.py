@@ -16,7 +16,7 @@ from gateway.audit.record import AuditLog, AuditRecord, Who
 from gateway.errors import AccessRefused, NotFound
 from gateway.model import Facility, FacilityID, Identifier, PatientID
 from gateway.mpi.domain_words import DomainWords
-from gateway.mpi.feed import Outcome, PatientFeed
+from gateway.mpi.feed import Note, Outcome, PatientFeed
 from gateway.mpi.fhir_patient import read_patient
 from gateway.mpi.links import ALGORITHM
 from gateway.mpi.patient_record import PatientRecord
@@ -75,20 +75,14 @@ class IdentityDesk:
     def file(self, patient: PatientRecord, told: Told, now: datetime) -> Outcome:
         """The record says what `patient` says. Raises AccessRefused where it is of another domain."""
         self.require_own(patient.source, told)
-        feed, words = self.feed(told.name)
-        if patient.active:
-            words.release(patient.source, now)
-        (outcome,) = feed.save([patient], now)
-        self._note("filed", outcome, [patient.source], told, now)
-        return outcome
+        return self.feed(told.name)[0].file(patient, now, _noting("filed", told, now))
 
     def replace(self, patient: PatientRecord, survivor: Identifier, told: Told, now: datetime) -> Outcome:
         """`patient` is inactive, and `survivor`'s person's. Raises AccessRefused, LoadRefused, Conflict."""
         self.require_own(patient.source, told)
         self.require_own(survivor, told)
-        outcome = self.feed(told.name)[1].replace(inactive(patient), survivor, now)
-        self._note("replaced", outcome, [patient.source, survivor], told, now)
-        return outcome
+        words = self.feed(told.name)[1]
+        return words.replace(inactive(patient), survivor, now, _noting("replaced", told, now))
 
     def remove(self, source: Identifier, told: Told, now: datetime) -> None:
         """The record is inactive and says nothing of the person any more. Raises AccessRefused, NotFound.
@@ -104,45 +98,41 @@ class IdentityDesk:
             "identifier": [{"system": source.system, "value": source.value}],
             "active": False,
         }
-        (outcome,) = self.feed(told.name)[0].save([self.read(bare)], now)
-        self._note("removed", outcome, [source], told, now)
+        self.feed(told.name)[0].file(self.read(bare), now, _noting("removed", told, now))
 
     def link(self, one: Identifier, other: Identifier, told: Told, now: datetime, *, same: bool) -> None:
         """The facility says that two of its records are one person's, or two persons'. Raises as `replace`."""
         self.require_own(one, told)
         self.require_own(other, told)
-        self.feed(told.name)[1].say(one, other, now, same=same)
-        self._note("linked" if same else "parted", "updated", [one, other], told, now)
+        note = _noting("linked" if same else "parted", told, now)
+        self.feed(told.name)[1].say(one, other, now, note, same=same)
 
     def find(self, source: Identifier) -> Source | None:
         """The record that its domain knows by that identifier."""
         return self.records.find(source)
 
-    def _note(self, act: Act, outcome: Outcome, about: Sequence[Identifier], told: Told, now: datetime) -> None:
-        persons: dict[PatientID, None] = {}
-        for identifier in about:
-            found = self.records.find(identifier)
-            if found is not None:
-                persons[found.person] = None
-        self.audit.record(
-            [
-                AuditRecord(
-                    id=str(uuid.uuid4()),
-                    recorded=now,
-                    kind="patient-feed",
-                    outcome="success",
-                    reason=f"patient {act}",
-                    who=told.who,
-                    patient=person,
-                    request=told.request,
-                    request_id=told.request_id,
-                    resources=(f"Patient/{person}",),
-                    algorithm=ALGORITHM,
-                    details=(("facility", told.facility.id), ("outcome", outcome)),
-                )
-                for person in persons
-            ]
-        )
+
+def _noting(act: Act, told: Told, now: datetime) -> Note:
+    def note(persons: Sequence[PatientID], outcome: Outcome) -> list[AuditRecord]:
+        return [
+            AuditRecord(
+                id=str(uuid.uuid4()),
+                recorded=now,
+                kind="patient-feed",
+                outcome="success",
+                reason=f"patient {act}",
+                who=told.who,
+                patient=person,
+                request=told.request,
+                request_id=told.request_id,
+                resources=(f"Patient/{person}",),
+                algorithm=ALGORITHM,
+                details=(("facility", told.facility.id), ("outcome", outcome)),
+            )
+            for person in persons
+        ]
+
+    return note
 
 
 def inactive(patient: PatientRecord) -> PatientRecord:

@@ -1,9 +1,11 @@
 """Patients and an index to put them in, for tests of who is who."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, event
 
 from gateway.audit.record import AuditRecord, Who
@@ -78,6 +80,10 @@ class AuditList:
         """They are in the list."""
         self.records.extend(records)
 
+    def record_within(self, _connection: Connection, records: Sequence[AuditRecord]) -> None:
+        """They are in the list, whatever becomes of the transaction."""
+        self.records.extend(records)
+
 
 class Index:
     """An index in a database, with both its doors."""
@@ -133,19 +139,43 @@ class Index:
 
 
 class StatementCount:
-    """Counts the SQL statements that `engine` runs between entering and leaving."""
+    """Counts the SQL statements that reach the database through `engine` between entering and leaving."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._watched: list[Any] = []
         self.statements: list[str] = []
 
-    def _note(self, _connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
-        if not statement.startswith(("BEGIN", "PRAGMA")):
-            self.statements.append(statement)
+    def _note(self, statement: Any) -> None:
+        text = statement.decode() if isinstance(statement, bytes) else str(statement)
+        if not text.startswith(("BEGIN", "COMMIT", "PRAGMA")):
+            self.statements.append(text)
+
+    def _watch(self, connection: Any, *_rest: object) -> None:
+        # At the driver, where what runs past SQLAlchemy's own execution is seen too.
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_trace_callback(self._note)
+        else:
+            connection.cursor_factory = _noting(self._note)
+        self._watched.append(connection)
 
     def __enter__(self) -> "StatementCount":
-        event.listen(self._engine, "before_cursor_execute", self._note)
+        event.listen(self._engine, "checkout", self._watch)
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        event.remove(self._engine, "before_cursor_execute", self._note)
+        event.remove(self._engine, "checkout", self._watch)
+        for connection in self._watched:
+            if isinstance(connection, sqlite3.Connection):
+                connection.set_trace_callback(None)
+            else:
+                connection.cursor_factory = psycopg.Cursor
+
+
+def _noting(note: Callable[[Any], None]) -> type[psycopg.Cursor[Any]]:
+    class NotingCursor(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *args: Any, **options: Any) -> Any:
+            note(query)
+            return super().execute(query, *args, **options)
+
+    return NotingCursor

@@ -12,13 +12,14 @@ from typing import Literal
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from gateway.db.crypto import KeyRing
-from gateway.errors import Conflict, LoadRefused
+from gateway.errors import Conflict as Contradicted
+from gateway.errors import LoadRefused
 from gateway.model import Identifier, PatientID
-from gateway.mpi.feed import Outcome, PatientFeed
+from gateway.mpi.feed import Note, Outcome, PatientFeed, announce, no_note
 from gateway.mpi.linker import Linker, Relinked
+from gateway.mpi.links import Conflict
 from gateway.mpi.pairs import PairStore
 from gateway.mpi.patient_record import PatientRecord
-from gateway.mpi.sealed import source_key
 from gateway.mpi.store import RecordStore, StoredRecord, index_writing
 from gateway.mpi.tables import decision, record, verdict
 
@@ -37,7 +38,7 @@ class DomainWords:
         self._strong_systems = strong_systems
         self._who = who
 
-    def replace(self, subsumed: PatientRecord, survivor: Identifier, now: datetime) -> Outcome:
+    def replace(self, subsumed: PatientRecord, survivor: Identifier, now: datetime, note: Note = no_note) -> Outcome:
         """`subsumed`, which says that it is inactive, belongs to the person of `survivor` and says nothing any more.
 
         References to it lead to the survivor, and the other records of its person are linked by what they say
@@ -47,23 +48,18 @@ class DomainWords:
         with index_writing(self._engine) as connection:
             turn = _Turn(connection, self._keys, self._strong_systems, self._who, now)
             outcome = turn.replace(subsumed, turn.require_active(survivor))
-        self._feed.alert([alert for one in turn.relinked for alert in one.alerts], now)
+            persons = turn.persons_of(subsumed.source, survivor)
+            self._feed.record(connection, turn.alerts, note(persons, outcome), now)
+        announce(turn.alerts)
         return outcome
 
-    def release(self, source: Identifier, now: datetime) -> None:
-        """The record, where it was replaced by another, is nobody's but its own once it is active again."""
-        with index_writing(self._engine) as connection:
-            turn = _Turn(connection, self._keys, self._strong_systems, self._who, now)
-            stored = turn.find(source)
-            if stored is not None and not stored.active:
-                turn.take_back(stored.record_id)
-
-    def say(self, one: Identifier, other: Identifier, now: datetime, *, same: bool) -> None:
+    def say(self, one: Identifier, other: Identifier, now: datetime, note: Note = no_note, *, same: bool) -> None:
         """The two records are one person's, or two persons'. Raises LoadRefused where one isn't active, Conflict."""
         with index_writing(self._engine) as connection:
             turn = _Turn(connection, self._keys, self._strong_systems, self._who, now)
             turn.say(turn.require_active(one), turn.require_active(other), "feed-link" if same else "feed-unlink")
-        self._feed.alert([alert for one_ in turn.relinked for alert in one_.alerts], now)
+            self._feed.record(connection, turn.alerts, note(turn.persons_of(one, other), "updated"), now)
+        announce(turn.alerts)
 
 
 class _Turn:
@@ -81,18 +77,18 @@ class _Turn:
         self._now = now
         self.relinked: list[Relinked] = []
 
-    def find(self, source: Identifier) -> StoredRecord | None:
-        columns = (record.c.record_id, record.c.content_key, record.c.person_id, record.c.active)
-        wanted = select(*columns).where(record.c.identifier_key == source_key(self._keys, source))
-        row = self._connection.execute(wanted).one_or_none()
-        if row is None:
-            return None
-        return StoredRecord(
-            record_id=row.record_id, content_key=row.content_key, person_id=PatientID(row.person_id), active=row.active
-        )
+    @property
+    def alerts(self) -> list[Conflict]:
+        """Conflicts that are new or have grown."""
+        return [alert for one in self.relinked for alert in one.alerts]
+
+    def persons_of(self, *sources: Identifier) -> list[PatientID]:
+        """The persons that those records belong to now."""
+        found = [self._records.find_source(one) for one in sources]
+        return list(dict.fromkeys(one.person_id for one in found if one is not None))
 
     def require_active(self, source: Identifier) -> StoredRecord:
-        stored = self.find(source)
+        stored = self._records.find_source(source)
         if stored is None or not stored.active:
             raise LoadRefused(["Patient.link: the other patient is not known, or is not active"])
         return stored
@@ -110,7 +106,7 @@ class _Turn:
         elif self._already(stored, subsumed, survivor):
             return "unchanged"
         else:
-            self.take_back(stored.record_id)
+            self._pairs.withdraw_merges(stored.record_id, self._who, self._now)
             revive = update(record).where(record.c.record_id == stored.record_id)
             self._connection.execute(revive.values(active=True))
         # Linked first while it still has a word, so that its person leads to the survivor; then it says nothing.
@@ -124,22 +120,12 @@ class _Turn:
             raise LoadRefused(["a patient is not linked with itself"])
         pair = (min(one.record_id, other.record_id), max(one.record_id, other.record_id))
         if self._settled_by_steward(pair, same=word != "feed-unlink"):
-            raise Conflict("a steward has decided otherwise about these two patients")
+            raise Contradicted("a steward has decided otherwise about these two patients")
         values = {"kind": word, "who": self._who, "at": self._now}
         number: int = self._connection.execute(insert(decision).returning(decision.c.id), values).scalar_one()
         self._pairs.add_verdicts(number, [pair], same=word != "feed-unlink")
         survivor = self._person_of(other.record_id)
         self._link([self._person_of(one.record_id), survivor], (), survivor=survivor)
-
-    def take_back(self, record_id: int) -> None:
-        """What was said when the record was replaced holds no longer."""
-        theirs = select(verdict.c.decision_id).where(
-            (verdict.c.record_id == record_id) | (verdict.c.other_id == record_id)
-        )
-        undone = update(decision).where(
-            decision.c.id.in_(theirs), decision.c.kind == "feed-merge", decision.c.undone_at.is_(None)
-        )
-        self._connection.execute(undone.values(undone_at=self._now, undone_by=self._who))
 
     def _already(self, stored: StoredRecord, subsumed: PatientRecord, survivor: StoredRecord) -> bool:
         same = stored.content_key == self._records.content_key(subsumed) and not stored.active

@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,21 +10,26 @@ from typing import Literal
 
 from sqlalchemy import Connection, Engine
 
-from gateway.audit.record import AuditLog, AuditRecord
+from gateway.audit.record import AuditRecord
+from gateway.audit.within import AuditWithin
 from gateway.db.crypto import KeyRing
 from gateway.log import Event, event
 from gateway.metrics import ALERTS
 from gateway.model import PatientID
+from gateway.mpi.arrival import Arrivals
 from gateway.mpi.linker import Linker, Relinked
 from gateway.mpi.links import ALGORITHM, Conflict
 from gateway.mpi.matching import Matching, MatchingRule
 from gateway.mpi.newcomers import Newcomers
+from gateway.mpi.pairs import PairStore
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.ready import Readier, Ready
 from gateway.mpi.review import Question, open_tasks
-from gateway.mpi.store import RecordStore, index_writing
+from gateway.mpi.store import RecordStore, StoredRecord, index_writing
 
 Outcome = Literal["loaded", "updated", "unchanged"]
+Note = Callable[[Sequence[PatientID], Outcome], Sequence[AuditRecord]]
+"""What the audit says of something done, given the persons it was about and how it ended."""
 _PERSONS_A_TURN = 50
 
 
@@ -48,7 +53,7 @@ class PatientFeed:
         self,
         engine: Engine,
         keys: KeyRing,
-        audit: AuditLog,
+        audit: AuditWithin,
         *,
         strong_systems: frozenset[str],
         who: str,
@@ -66,13 +71,26 @@ class PatientFeed:
         """All of `patients` are stored and linked, or none is; what became of each. Conflicts have been alerted.
 
         A record of a known source identifier replaces what was said before; one that says nothing new does nothing.
-        Raises DependencyUnavailable, and AuditUnavailable where an alert can't be recorded (the records are stored).
+        Raises DependencyUnavailable, and AuditUnavailable where an alert can't be recorded: nothing is stored then.
         """
         with index_writing(self._engine) as connection:
             turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
             outcomes = turn.save_all(patients)
-        self.alert(turn.alerts, now)
+            self.record(connection, turn.alerts, (), now)
+        announce(turn.alerts)
         return outcomes
+
+    def file(self, patient: PatientRecord, now: datetime, note: Note) -> Outcome:
+        """`patient` is stored, linked and in the audit, or none of it. Raises as `save` does.
+
+        A record that was replaced by another is nobody's but its own once it is active again.
+        """
+        with index_writing(self._engine) as connection:
+            turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
+            saved = turn.file(patient)
+            self.record(connection, turn.alerts, note([saved.person], saved.outcome), now)
+        announce(turn.alerts)
+        return saved.outcome
 
     def save_ready(self, ready: Sequence[Ready], now: datetime, *, link_later: bool = False) -> list[Outcome]:
         """As `save`, for records that were made ready elsewhere, by the same keys and settings.
@@ -82,7 +100,8 @@ class PatientFeed:
         with index_writing(self._engine) as connection:
             turn = _Turn(connection, self._keys, self._strong_systems, self._who, self._rule, now)
             outcomes = turn.save_ready(ready, link_later=link_later)
-        self.alert(turn.alerts, now)
+            self.record(connection, turn.alerts, (), now)
+        announce(turn.alerts)
         return outcomes
 
     def relink(self, now: datetime, *, dry_run: bool = False) -> RelinkedAll:
@@ -99,6 +118,7 @@ class PatientFeed:
                 looked_at = turn.relink(last)
                 if dry_run:
                     raise _TriedOnly
+                self.record(connection, turn.alerts, (), now)
             if not looked_at:
                 return RelinkedAll(persons=persons, moved=moved, retired=retired, conflicts=conflicts)
             last = looked_at[-1]
@@ -107,14 +127,38 @@ class PatientFeed:
             retired += sum(len(one.retired) for one in turn.relinked)
             conflicts += len(turn.alerts)
             if not dry_run:
-                self.alert(turn.alerts, now)
+                announce(turn.alerts)
 
     def alert(self, conflicts: Sequence[Conflict], now: datetime) -> None:
         """Each of `conflicts` is logged, counted and in the audit. Raises AuditUnavailable."""
-        for found in conflicts:
-            event(Event.STRONG_IDENTIFIER_CONFLICT, level=logging.WARNING, reason=found.reason, count=found.persons)
-            ALERTS.labels(kind="strong-identifier-conflict").inc()
+        announce(conflicts)
         self._audit.record([_alert_record(found, self._who, now) for found in conflicts])
+
+    def record(
+        self, connection: Connection, conflicts: Iterable[Conflict], told: Iterable[AuditRecord], now: datetime
+    ) -> None:
+        """What was done in the transaction is in the audit with it, each conflict too. Raises AuditUnavailable."""
+        records = [*told, *(_alert_record(found, self._who, now) for found in conflicts)]
+        if records:
+            self._audit.record_within(connection, records)
+
+
+def announce(conflicts: Iterable[Conflict]) -> None:
+    """Each of `conflicts` is logged and counted."""
+    for found in conflicts:
+        event(Event.STRONG_IDENTIFIER_CONFLICT, level=logging.WARNING, reason=found.reason, count=found.persons)
+        ALERTS.labels(kind="strong-identifier-conflict").inc()
+
+
+def no_note(_persons: Sequence[PatientID], _outcome: Outcome) -> Sequence[AuditRecord]:
+    """Nothing: what was done is recorded by whoever had it done."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    outcome: Outcome
+    person: PatientID
 
 
 class _TriedOnly(Exception):
@@ -140,6 +184,8 @@ class _Turn:
         self._newcomers = Newcomers(connection, who)
         self._readier = Readier(keys, strong_systems, matched=rule is not None)
         self._keys = keys
+        self._who = who
+        self._arrivals = Arrivals(connection, keys, self._records, self._linker, self._matching)
         self._now = now
         self.relinked: list[Relinked] = []
 
@@ -151,31 +197,45 @@ class _Turn:
     def save_all(self, patients: Sequence[PatientRecord]) -> list[Outcome]:
         """Each is stored and linked: at once those that nobody else can be, then the others, each after the other."""
         if len(patients) < 2:
-            return [self._save(one) for one in patients]
+            return [self._save(one).outcome for one in patients]
         ready = [self._readier.ready(one, self._now.date()) for one in patients]
         alone = self._newcomers.add_alone(ready, self._now)
-        return ["loaded" if place in alone else self._save(one) for place, one in enumerate(patients)]
+        rest = ((place, one) for place, one in enumerate(patients) if place not in alone)
+        saved = {place: self._save(one, ready[place]).outcome for place, one in rest}
+        return [saved.get(place, "loaded") for place in range(len(patients))]
 
     def save_ready(self, ready: Sequence[Ready], *, link_later: bool) -> list[Outcome]:
         """Each is stored, and linked where that isn't left for later."""
         alone = self._newcomers.add_alone(ready, self._now, link_later=link_later)
-        return ["loaded" if place in alone else self._save(one.opened(self._keys)) for place, one in enumerate(ready)]
+        rest = ((place, one) for place, one in enumerate(ready) if place not in alone)
+        saved = {place: self._save(one.opened(self._keys), one).outcome for place, one in rest}
+        return [saved.get(place, "loaded") for place in range(len(ready))]
 
-    def _save(self, patient: PatientRecord) -> Outcome:
-        strong = self._linker.strong_keys(patient.identifiers).keys()
+    def file(self, patient: PatientRecord) -> _Saved:
+        """The record is stored and linked; what its domain said when it was replaced holds no longer."""
         stored = self._records.find(patient)
+        if stored is not None and patient.active and not stored.active:
+            PairStore(self._connection).withdraw_merges(stored.record_id, self._who, self._now)
+        return self._save_as(stored, patient, None)
+
+    def _save(self, patient: PatientRecord, ready: Ready | None = None) -> _Saved:
+        return self._save_as(self._records.find(patient), patient, ready)
+
+    def _save_as(self, stored: StoredRecord | None, patient: PatientRecord, ready: Ready | None) -> _Saved:
         if stored is None:
-            added = self._records.add(patient, self._now)
-            questions = self._match(added.record_id, patient.content, strong, active=patient.active)
-            self._link([added.person_id], questions, keys=strong, fresh=added.record_id)
-            return "loaded"
+            ready = ready or self._readier.ready(patient, self._now.date())
+            arrival = self._arrivals.add(patient, ready, self._now)
+            self.relinked.append(arrival.relinked)
+            open_tasks(self._connection, arrival.asked, self._now)
+            return _Saved("loaded", arrival.person)
         if stored.content_key == self._records.content_key(patient):
-            return "unchanged"
+            return _Saved("unchanged", stored.person_id)
+        strong = self._linker.strong_keys(patient.identifiers).keys()
         lost = self._records.replace(stored, patient, self._now)
         returning = not stored.active
         questions = self._match(stored.record_id, patient.content, strong, active=patient.active, returning=returning)
-        self._link([stored.person_id], questions, keys=strong | lost)
-        return "updated"
+        moved = self._link([stored.person_id], questions, keys=strong | lost)
+        return _Saved("updated", moved.get(stored.record_id, stored.person_id))
 
     def relink(self, after: str) -> Sequence[PatientID]:
         """The persons that come after that id are linked as they should be, and matched where they never were."""
@@ -201,10 +261,11 @@ class _Turn:
         questions: Sequence[Question],
         *,
         keys: Iterable[bytes] = (),
-        fresh: int | None = None,
-    ) -> None:
-        self.relinked.append(self._linker.link(persons, self._now, keys=keys, fresh=fresh))
+    ) -> Mapping[int, PatientID]:
+        relinked = self._linker.link(persons, self._now, keys=keys)
+        self.relinked.append(relinked)
         open_tasks(self._connection, questions, self._now)
+        return {move.record_id: move.person_id for move in relinked.moves}
 
 
 def _alert_record(found: Conflict, who: str, now: datetime) -> AuditRecord:

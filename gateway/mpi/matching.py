@@ -4,7 +4,8 @@ What is found is kept as pairs of records; which records are then one person's i
 never outweighs a steward's word, and a strong identifier holds as it stands.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.db.crypto import KeyRing
+from gateway.db.prepared import Prepared
 from gateway.model import PatientID
 from gateway.mpi.algorithm import Algorithm
 from gateway.mpi.blocking_index import BlockingIndex, Readied
@@ -23,7 +25,7 @@ from gateway.mpi.pairs import Matched, PairStore
 from gateway.mpi.review import Question, TaskKind
 from gateway.mpi.tables import record, record_identifier
 
-_SHARERS = (
+_SHARERS = Prepared(
     select(record.c.person_id)
     .distinct()
     .join(record_identifier, record_identifier.c.record_id == record.c.record_id)
@@ -34,7 +36,34 @@ _SHARERS = (
     )
     .limit(50)
 )
-_OWNERS = select(record.c.person_id).distinct().where(record.c.record_id.in_(bindparam("wanted", expanding=True)))
+_OWNERS = Prepared(
+    select(record.c.person_id).distinct().where(record.c.record_id.in_(bindparam("wanted", expanding=True)))
+)
+_SIZE = Prepared(select(func.max(record.c.record_id)))
+_NOBODY = 0
+"""No record's number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Whom a record that is new to the index is matched to by itself, and whom a steward is asked about."""
+
+    algorithm: str
+    matched: tuple[PersonMatch, ...] = ()
+    asked: tuple[PersonMatch, ...] = ()
+    kind: TaskKind = "possible-match"
+
+    def matches(self, record_id: int) -> list[Matched]:
+        """The pairs it is matched to, once it has a number."""
+        return [_matched(record_id, target, self.algorithm) for target in self.matched]
+
+    def questions(self, record_id: int) -> list[Question]:
+        """What a steward is asked, once it has a number."""
+        return _questions(record_id, self.asked, self.kind, self.algorithm)
+
+
+_USES_OF_A_COUNT = 64
+"""How often the size of the index is counted: its prior changes where it doubles."""
 
 
 class MatchingRule:
@@ -44,6 +73,7 @@ class MatchingRule:
         self.algorithm = algorithm
         self.strong_systems = strong_systems
         self._made = lru_cache(maxsize=8)(self._make)
+        self._records, self._uses = 0, 0
 
     def matcher(self, records: int) -> Matcher:
         """The matcher for an index of so many records.
@@ -55,6 +85,13 @@ class MatchingRule:
         while size < records:
             size *= 2
         return self._made(size)
+
+    def matcher_in(self, connection: Connection) -> Matcher:
+        """The matcher for the index there, as large as it was a moment ago."""
+        if self._uses % _USES_OF_A_COUNT == 0:
+            self._records = _SIZE.all(connection)[0][0] or 0
+        self._uses += 1
+        return self.matcher(self._records)
 
     def _make(self, size: int) -> Matcher:
         # Making one takes longer than matching a record.
@@ -69,7 +106,7 @@ class Matching:
         self._rule = rule
         self._index = BlockingIndex(connection, keys)
         self._pairs = PairStore(connection)
-        self._matcher = rule.matcher(_size(connection))
+        self._matcher = rule.matcher_in(connection)
 
     def read(self, source: bytes, content: bytes, now: datetime) -> Readied:
         """What a Patient of that source key is to be found and compared by."""
@@ -82,6 +119,31 @@ class Matching:
     def add_keys(self, keyed: Iterable[tuple[int, Iterable[int]]]) -> None:
         """Each record is found by its blocking keys from now on."""
         self._index.add_keys(keyed)
+
+    def judge(self, said: MatchRecord, keys: Sequence[int], holders: Collection[PatientID]) -> Judged:
+        """Whom a record that isn't in the index yet is matched to, by what it says and its tight `keys`.
+
+        `holders` are those that it shares a strong identifier with: as in `take_in`, they hold it.
+        """
+        newcomer = Member(_NOBODY, said)
+        persons = self._index.find(keys)
+        decision = decide_link(newcomer, persons, self._matcher)
+        if isinstance(decision, Link) and decision.merge:
+            # Nothing has been said of the newcomer yet, but of those that it would make one.
+            decision = decide_link(newcomer, persons, self._matcher, self._apart(newcomer, persons))
+        label = self._rule.algorithm.label
+        if isinstance(decision, NewPerson):
+            return Judged(algorithm=label)
+        if not isinstance(decision, Link):
+            return Judged(algorithm=label, asked=decision.review)
+        targets = (decision.to, *decision.merge)
+        if set(holders) <= {target.person for target in targets}:
+            return Judged(algorithm=label, matched=targets, asked=decision.review, kind="possible-duplicate")
+        return Judged(algorithm=label, asked=(*targets, *decision.review), kind="possible-duplicate")
+
+    def add_matches(self, matches: Iterable[Matched], now: datetime) -> None:
+        """Each pair is matched."""
+        self._pairs.add_matches(matches, now)
 
     def take_in(
         self,
@@ -107,20 +169,22 @@ class Matching:
         newcomer = Member(record_id, said)
         partners = self._pairs.find_partners(record_id) if before is not None else []
         kept, questions = self._judge_again(newcomer, partners)
-        persons = self._index.find(said, without=record_id)
+        persons = self._index.find(self._index.tight(said), without=record_id)
         apart = self._apart(newcomer, persons)
         decision = decide_link(newcomer, persons, self._matcher, apart)
+        label = self._rule.algorithm.label
         if isinstance(decision, NewPerson):
             return questions
         if not isinstance(decision, Link):
-            return [*questions, *self._questions(newcomer, decision.review, "possible-match")]
+            return [*questions, *_questions(record_id, decision.review, "possible-match", label)]
         targets = (decision.to, *decision.merge)
         if not self._held_by(record_id, kept, strong) <= {target.person for target in targets}:
-            return [*questions, *self._questions(newcomer, (*targets, *decision.review), "possible-duplicate")]
+            asked = (*targets, *decision.review)
+            return [*questions, *_questions(record_id, asked, "possible-duplicate", label)]
         self._pairs.add_matches(
-            (self._matched(newcomer, target) for target in targets if target.best_record not in kept), now
+            (_matched(record_id, target, label) for target in targets if target.best_record not in kept), now
         )
-        return [*questions, *self._questions(newcomer, decision.review, "possible-duplicate")]
+        return [*questions, *_questions(record_id, decision.review, "possible-duplicate", label)]
 
     def _normalise(self, content: bytes, now: datetime) -> MatchRecord:
         return normalise(orjson.loads(content), today=now.date(), strong_systems=self._rule.strong_systems)
@@ -161,34 +225,26 @@ class Matching:
             if other != record_id
         }
         if strong:
-            carriers = self._connection.execute(_SHARERS, {"wanted": sorted(strong), "without": record_id})
-            held.update(PatientID(one) for one in carriers.scalars())
+            carriers = _SHARERS.all(self._connection, wanted=sorted(strong), without=record_id)
+            held.update(PatientID(one) for (one,) in carriers)
         if ties := sorted({*kept, *same}):
-            owners = self._connection.execute(_OWNERS, {"wanted": ties})
-            held.update(PatientID(one) for one in owners.scalars())
+            held.update(PatientID(one) for (one,) in _OWNERS.all(self._connection, wanted=ties))
         return held
 
-    def _matched(self, newcomer: Member, target: PersonMatch) -> Matched:
-        return Matched(
-            one=newcomer.record_id,
-            other=target.best_record,
-            score=target.best.bits,
-            algorithm=self._rule.algorithm.label,
+
+def _matched(record_id: int, target: PersonMatch, label: str) -> Matched:
+    return Matched(one=record_id, other=target.best_record, score=target.best.bits, algorithm=label)
+
+
+def _questions(record_id: int, asked: Iterable[PersonMatch], kind: TaskKind, label: str) -> list[Question]:
+    return [
+        Question(
+            one=record_id,
+            other=match.best_record,
+            kind=kind,
+            score=match.best.bits,
+            guards=tuple(match.guards),
+            algorithm=label,
         )
-
-    def _questions(self, newcomer: Member, asked: Iterable[PersonMatch], kind: TaskKind) -> list[Question]:
-        return [
-            Question(
-                one=newcomer.record_id,
-                other=match.best_record,
-                kind=kind,
-                score=match.best.bits,
-                guards=tuple(match.guards),
-                algorithm=self._rule.algorithm.label,
-            )
-            for match in asked
-        ]
-
-
-def _size(connection: Connection) -> int:
-    return connection.execute(select(func.max(record.c.record_id))).scalar() or 0
+        for match in asked
+    ]

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
+from gateway.db.prepared import Prepared, PreparedInsert
 from gateway.db.session import in_parts
 from gateway.model import PatientID
 from gateway.mpi.tables import link_event, person
@@ -15,12 +16,13 @@ _FORWARD = update(person).where(person.c.survivor_id == bindparam("retired"))
 _RETIRE = update(person).where(person.c.id == bindparam("retired"))
 _REVIVE = update(person).where(person.c.id == bindparam("revived"))
 _MERGED_INTO = select(person.c.id).where(person.c.merged_into_id == bindparam("into"))
-_FORMER = (
+_FORMER = Prepared(
     select(link_event.c.record_id, link_event.c.previous_person_id, person.c.survivor_id)
     .join(person, person.c.id == link_event.c.previous_person_id)
     .where(link_event.c.record_id.in_(bindparam("wanted", expanding=True)), person.c.retired_at.is_not(None))
     .order_by(link_event.c.id.desc())
 )
+_ADD = PreparedInsert(person, "id", "created_at")
 
 
 class PersonStore:
@@ -31,8 +33,7 @@ class PersonStore:
 
     def add(self, persons: Sequence[PatientID], now: datetime) -> None:
         """They exist, without records."""
-        if persons:
-            self._connection.execute(insert(person), [{"id": one, "created_at": now} for one in persons])
+        _ADD.run(self._connection, [(one, now) for one in persons])
 
     def retire(self, into: Mapping[PatientID, PatientID], now: datetime, *, unseen: Collection[PatientID] = ()) -> None:
         """Each has become part of its survivor, and so have those that were part of it. `unseen` ids are forgotten."""
@@ -61,7 +62,7 @@ class PersonStore:
         """By record, the persons it once belonged to who are part of one of `among` now, the latest first."""
         former: defaultdict[int, dict[PatientID, None]] = defaultdict(dict)
         for part in in_parts(sorted(records)):
-            for record_id, previous, survivor in self._connection.execute(_FORMER, {"wanted": part}):
+            for record_id, previous, survivor in _FORMER.all(self._connection, wanted=part):
                 if survivor in among:
                     former[record_id][PatientID(previous)] = None
         return {record_id: tuple(persons) for record_id, persons in former.items()}

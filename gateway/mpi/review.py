@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, insert, or_, select
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, func, or_, select
 
 from gateway.db.crypto import KeyRing
+from gateway.db.prepared import Prepared, PreparedInsert
 from gateway.db.session import reading
 from gateway.model import Identifier, PatientID
 from gateway.mpi.sealed import open_patient, source_identifier
@@ -73,10 +74,12 @@ def _open_tasks() -> Select[Any]:
     )
 
 
-_BETWEEN = _open_tasks().where(
-    or_(
-        (_one.c.person_id == bindparam("this")) & (_other.c.person_id == bindparam("that")),
-        (_one.c.person_id == bindparam("that")) & (_other.c.person_id == bindparam("this")),
+_BETWEEN = Prepared(
+    _open_tasks().where(
+        or_(
+            (_one.c.person_id == bindparam("this")) & (_other.c.person_id == bindparam("that")),
+            (_one.c.person_id == bindparam("that")) & (_other.c.person_id == bindparam("this")),
+        )
     )
 )
 
@@ -124,27 +127,21 @@ def open_tasks(connection: Connection, questions: Iterable[Question], now: datet
     """Each question is put, unless the same two persons are asked about already; how many are new."""
     opened = 0
     for question in questions:
-        persons = dict(iter(connection.execute(_PERSONS, {"wanted": [question.one, question.other]})))
+        persons = dict(_PERSONS.all(connection, wanted=[question.one, question.other]))
         this, that = persons[question.one], persons[question.other]
-        if this == that or connection.execute(_BETWEEN, {"this": this, "that": that}).first() is not None:
+        if this == that or _BETWEEN.first(connection, this=this, that=that) is not None:
             continue
-        values = {
-            "record_id": min(question.one, question.other),
-            "other_id": max(question.one, question.other),
-            "kind": question.kind,
-            "score": question.score,
-            "guards": " ".join(question.guards),
-            "algorithm": question.algorithm,
-            "opened_at": now,
-        }
-        connection.execute(insert(review_task), values)
+        pair = (min(question.one, question.other), max(question.one, question.other))
+        told = (question.kind, question.score, " ".join(question.guards), question.algorithm)
+        _ADD.run(connection, [(*pair, *told, now)])
         opened += 1
     return opened
 
 
-_PERSONS = select(record.c.record_id, record.c.person_id).where(
-    record.c.record_id.in_(bindparam("wanted", expanding=True))
+_PERSONS = Prepared(
+    select(record.c.record_id, record.c.person_id).where(record.c.record_id.in_(bindparam("wanted", expanding=True)))
 )
+_ADD = PreparedInsert(review_task, *("record_id", "other_id", "kind", "score", "guards", "algorithm", "opened_at"))
 
 
 def _task(row: Row[Any]) -> ReviewTask:

@@ -15,7 +15,8 @@ from typing import Literal
 
 from sqlalchemy import Connection, Engine, Select, func, insert, select, update
 
-from gateway.audit.record import AuditLog, AuditRecord, Who
+from gateway.audit.record import AuditRecord, Who
+from gateway.audit.within import AuditWithin
 from gateway.db.crypto import KeyRing
 from gateway.db.session import in_parts
 from gateway.errors import LoadRefused
@@ -54,11 +55,12 @@ class _Words:
 
 
 class Stewardship:
-    """Decisions about persons. Each is in the audit; each method raises LoadRefused where it can't be carried out,
-    DependencyUnavailable, and AuditUnavailable where it can't be recorded (it holds all the same)."""
+    """Decisions about persons. Each is stored together with what the audit says of it, or isn't made.
+
+    Each method raises LoadRefused where it can't be carried out, DependencyUnavailable and AuditUnavailable."""
 
     def __init__(
-        self, engine: Engine, keys: KeyRing, audit: AuditLog, *, strong_systems: frozenset[str], who: Who
+        self, engine: Engine, keys: KeyRing, audit: AuditWithin, *, strong_systems: frozenset[str], who: Who
     ) -> None:
         self._engine = engine
         self._keys = keys
@@ -139,7 +141,7 @@ class Stewardship:
                 select(verdict.c.record_id, verdict.c.other_id).where(verdict.c.decision_id == decision_id)
             )
             decided = self._link(connection, decision_id, {one for pair in pairs for one in pair}, _Words(), now)
-        self._record("undo", note, decided, now)
+            self._record(connection, "undo", note, decided, now)
         return decided
 
     def _decide(self, kind: Kind, words_of: Callable[[Connection], _Words], note: str, now: datetime) -> Decided:
@@ -154,7 +156,7 @@ class Stewardship:
                 connection.execute(answered.values(decision_id=decision_id))
             records = {one for pair in (*words.same, *words.apart) for one in pair}
             decided = self._link(connection, decision_id, records, words, now)
-        self._record(kind, note, decided, now)
+            self._record(connection, kind, note, decided, now)
         return decided
 
     def _add(self, connection: Connection, kind: Kind, note: str, now: datetime) -> int:
@@ -180,11 +182,12 @@ class Stewardship:
         persons = _persons_of(connection, about)
         return Decided(decision=decision_id, persons=tuple(sorted(persons)), moved=len(relinked.moves))
 
-    def _record(self, kind: str, note: str, decided: Decided, now: datetime) -> None:
+    def _record(self, connection: Connection, kind: str, note: str, decided: Decided, now: datetime) -> None:
         details = [("decision", str(decided.decision)), ("records moved", str(decided.moved))]
         if note:
             details.append(("note", note))
-        self._audit.record(
+        self._audit.record_within(
+            connection,
             [
                 AuditRecord(
                     id=str(uuid.uuid4()),
@@ -198,7 +201,7 @@ class Stewardship:
                     details=tuple(details),
                 )
                 for patient in decided.persons
-            ]
+            ],
         )
 
 

@@ -10,19 +10,32 @@ import orjson
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, text, update
 
 from gateway.db.crypto import KeyRing
+from gateway.db.prepared import Prepared, PreparedInsert
 from gateway.db.session import writing
 from gateway.model import Identifier, PatientID
 from gateway.mpi.demographics import identifiers_of
 from gateway.mpi.patient_record import PatientRecord
+from gateway.mpi.ready import Readier, Ready
 from gateway.mpi.sealed import content_key, identifier_key, open_patient, seal_patient, source_key
 from gateway.mpi.search_index import SearchIndex
 from gateway.mpi.search_keys import VERSION
-from gateway.mpi.tables import person, record, record_identifier
+from gateway.mpi.tables import block_key, person, record, record_identifier, search_key
 
 _WRITER_LOCK = 0x6D70692D77726974
-_STORED = select(record.c.record_id, record.c.content_key, record.c.person_id, record.c.active).where(
-    record.c.identifier_key == bindparam("key")
+_STORED = Prepared(
+    select(record.c.record_id, record.c.content_key, record.c.person_id, record.c.active).where(
+        record.c.identifier_key == bindparam("key")
+    )
 )
+_ADD = PreparedInsert(
+    record,
+    *("identifier_key", "system", "content", "content_key", "person_id", "linked_at", "updated_at", "active"),
+    *("comparable", "search_keys"),
+    returning=("record_id",),
+)
+_ADD_IDENTIFIERS = PreparedInsert(record_identifier, "record_id", "identifier_key")
+_ADD_BLOCK_KEYS = PreparedInsert(block_key, "key", "record_id")
+_ADD_SEARCH_KEYS = PreparedInsert(search_key, "key", "record_id")
 _IDENTIFIER_KEYS = select(record_identifier.c.identifier_key).where(
     record_identifier.c.record_id == bindparam("record")
 )
@@ -79,38 +92,40 @@ class RecordStore:
 
     def find(self, patient: PatientRecord) -> StoredRecord | None:
         """The stored record of the same source identifier."""
-        row = self._connection.execute(_STORED, {"key": source_key(self._keys, patient.source)}).one_or_none()
+        return self.find_source(patient.source)
+
+    def find_source(self, source: Identifier) -> StoredRecord | None:
+        """The stored record that its domain knows by that identifier."""
+        row = _STORED.first(self._connection, key=source_key(self._keys, source))
         if row is None:
             return None
-        return StoredRecord(
-            record_id=row.record_id, content_key=row.content_key, person_id=PatientID(row.person_id), active=row.active
-        )
+        record_id, told, owner, active = row
+        return StoredRecord(record_id=record_id, content_key=told, person_id=PatientID(owner), active=active)
 
     def content_key(self, patient: PatientRecord) -> bytes:
         """What tells this content of the record from any other."""
         return content_key(self._keys, source_key(self._keys, patient.source), patient.content)
 
     def add(self, patient: PatientRecord, now: datetime) -> StoredRecord:
-        """The record is stored, with a person of its own that linking keeps or drops."""
+        """The record is stored, not compared, with a person of its own that linking keeps or drops."""
         owner = new_person_id()
         self._add_person(owner, now)
-        source = source_key(self._keys, patient.source)
-        content = self.content_key(patient)
-        values: dict[str, object] = {
-            "identifier_key": source,
-            "system": patient.source.system,
-            "content": seal_patient(self._keys, source, patient.content),
-            "content_key": content,
-            "person_id": owner,
-            "linked_at": now,
-            "updated_at": now,
-            "active": patient.active,
-            "search_keys": VERSION,
-        }
-        record_id: int = self._connection.execute(insert(record).returning(record.c.record_id), values).scalar_one()
-        self._add_identifiers(record_id, {identifier_key(self._keys, one) for one in patient.identifiers})
-        self._search.add([(record_id, self._search_keys(patient))])
-        return StoredRecord(record_id=record_id, content_key=content, person_id=owner, active=patient.active)
+        ready = Readier(self._keys, frozenset(), matched=False).ready(patient, now.date())
+        return StoredRecord(
+            record_id=self.add_ready(ready, owner, now),
+            content_key=ready.content_key,
+            person_id=owner,
+            active=patient.active,
+        )
+
+    def add_ready(self, ready: Ready, owner: PatientID, now: datetime) -> int:
+        """The record is stored as one of `owner`'s, with all its keys; its number."""
+        told = (ready.source, ready.system, ready.content, ready.content_key, owner, now, now, ready.active)
+        ((number,),) = _ADD.run(self._connection, [(*told, ready.comparable, VERSION)])
+        _ADD_IDENTIFIERS.run(self._connection, [(number, key) for key in ready.identifiers])
+        _ADD_BLOCK_KEYS.run(self._connection, [(key, number) for key in sorted(ready.block_keys)])
+        _ADD_SEARCH_KEYS.run(self._connection, [(key, number) for key in sorted(ready.search_keys)])
+        return int(number)
 
     def replace(self, stored: StoredRecord, patient: PatientRecord, now: datetime) -> frozenset[bytes]:
         """The record says what `patient` says, its link is as it was; the keys of identifiers it no longer has."""
@@ -173,6 +188,4 @@ class RecordStore:
         return self._connection.execute(_IDENTIFIER_KEYS, {"record": record_id}).scalars()
 
     def _add_identifiers(self, record_id: int, keys: Iterable[bytes]) -> None:
-        rows = [{"record_id": record_id, "identifier_key": key} for key in sorted(keys)]
-        if rows:
-            self._connection.execute(insert(record_identifier), rows)
+        _ADD_IDENTIFIERS.run(self._connection, [(record_id, key) for key in sorted(keys)])

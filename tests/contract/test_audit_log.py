@@ -18,7 +18,7 @@ from gateway.audit.log import AuditRecordBroken, StoredAuditLog, open_audit_log
 from gateway.audit.record import AuditRecord
 from gateway.audit.tables import audit_record
 from gateway.db.crypto import KeyRing
-from gateway.db.session import open_database
+from gateway.db.session import open_database, writing
 from gateway.errors import AuditUnavailable, DependencyUnavailable
 from tests.factories_audit import NOON, PERSON, a_record, a_who
 
@@ -188,7 +188,37 @@ def test_a_closed_log_has_stored_everything_and_takes_no_more(engine: Engine, ke
 
 def test_the_log_is_append_only() -> None:
     """Records can be added and read; nothing that would change or remove one is offered."""
-    assert {name for name in vars(StoredAuditLog) if not name.startswith("_")} == {"record", "read", "close"}
+    assert {name for name in vars(StoredAuditLog) if not name.startswith("_")} == {
+        "record",
+        "record_within",
+        "read",
+        "close",
+    }
+
+
+def test_what_is_recorded_within_a_transaction_is_stored_with_it(log: StoredAuditLog, engine: Engine) -> None:
+    """Committed it is there; rolled back it never was."""
+    kept, undone = a_record(), a_record()
+    with writing(engine) as connection:
+        log.record_within(connection, [kept])
+        log.record_within(connection, [])
+
+    with engine.connect() as connection, connection.begin() as transaction:
+        log.record_within(connection, [undone])
+        transaction.rollback()
+
+    assert list(log.read()) == [kept]
+
+
+def test_what_can_not_be_recorded_within_a_transaction_is_an_error(log: StoredAuditLog, engine: Engine) -> None:
+    """Whoever asked must not commit."""
+    taken = a_record()
+    log.record([taken])
+
+    with pytest.raises(AuditUnavailable), writing(engine) as connection:
+        log.record_within(connection, [taken])
+
+    assert list(log.read()) == [taken]
 
 
 def test_an_altered_record_is_an_error_that_names_it(log: StoredAuditLog, engine: Engine) -> None:
@@ -269,7 +299,7 @@ import sys
 from pathlib import Path
 from gateway.audit.log import open_audit_log
 from gateway.db.crypto import read_key_file
-from gateway.db.session import open_database
+from gateway.db.session import open_database, writing
 from tests.factories_audit import a_record
 from threading import Thread
 

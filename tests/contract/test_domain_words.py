@@ -10,6 +10,7 @@ from gateway.errors import Conflict, LoadRefused
 from gateway.hl7v2.order import PatientOrder
 from gateway.model import Identifier
 from gateway.mpi.domain_words import DomainWords
+from gateway.mpi.feed import no_note
 from gateway.mpi.fhir_patient import read_patient
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.source import SourceRecords
@@ -80,8 +81,7 @@ def test_a_replaced_record_that_is_released_is_its_own(index: Index, words: Doma
     index.save(a_patient("N-1"), a_patient("N-2"))
     words.replace(gone("N-1"), north("N-2"), LATER)
 
-    words.release(north("N-1"), LATER)
-    index.save(a_patient("N-1"), now=LATER)
+    index.feed.file(read_patient(a_patient("N-1"), DOMAINS), LATER, no_note)
 
     assert index.person("N-1") != index.person("N-2")
 

@@ -2,22 +2,36 @@
 
 import subprocess
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, select, update
 
+from gateway.audit.record import AuditRecord
 from gateway.db.crypto import KeyRing, SealBroken
 from gateway.db.session import reading, writing
-from gateway.errors import DependencyUnavailable, GatewayError
+from gateway.errors import AuditUnavailable, DependencyUnavailable, GatewayError
 from gateway.model import Demographics, Identifier, PatientRef
 from gateway.mpi.fhir_patient import read_patient
 from gateway.mpi.links import MOST_CARRIERS
 from gateway.mpi.tables import conflict, link_event, person, record, record_identifier
-from tests.factories_mpi import DOMAINS, EAST, INSURANCE, NATIONAL, NORTH, NOW, SOUTH, Index, StatementCount, a_patient
+from tests.factories_mpi import (
+    DOMAINS,
+    EAST,
+    INSURANCE,
+    NATIONAL,
+    NORTH,
+    NOW,
+    SOUTH,
+    AuditList,
+    Index,
+    StatementCount,
+    a_patient,
+)
 from tests.services.process import binary
 
 LATER = NOW + timedelta(hours=1)
@@ -401,12 +415,12 @@ def test_an_inactive_record_is_no_evidence(index: Index) -> None:
 
 def test_an_identifier_on_very_many_records_says_nothing(index: Index) -> None:
     """A dummy value links up to the limit and parts all of them when the limit is passed; somebody is told once."""
-    records = [read_patient(a_patient(f"N-{n}", national="700100200"), DOMAINS) for n in range(MOST_CARRIERS)]
+    records = [read_patient(a_patient(f"N-{n}", national="group-4711"), DOMAINS) for n in range(MOST_CARRIERS)]
     index.feed.save(records, NOW)
     assert len(index.partition(["N-0", f"N-{MOST_CARRIERS - 1}"])) == 1
 
     for number in range(MOST_CARRIERS, MOST_CARRIERS + 3):
-        index.save(a_patient(f"N-{number}", national="700100200"))
+        index.save(a_patient(f"N-{number}", national="group-4711"))
 
     values = [f"N-{n}" for n in range(MOST_CARRIERS + 3)]
     assert index.partition(values) == {frozenset([value]) for value in values}
@@ -566,16 +580,16 @@ def test_history_says_why(index: Index) -> None:
     assert {(one.algorithm, one.who, one.score) for one in events} == {("strong-identifier/1", "test", None)}
 
 
-def test_a_failing_audit_is_told(index: Index) -> None:
-    """An alert that can't be recorded fails the feed: nobody is left to think that all is well."""
+def test_what_can_not_be_audited_is_not_stored(index: Index) -> None:
+    """An alert that can't be recorded fails the feed, and the record that it is about isn't there."""
 
-    class Broken:
-        def record(self, records: object) -> None:
-            if records:
-                raise DependencyUnavailable("no audit")
+    class Broken(AuditList):
+        def record_within(self, _connection: Connection, records: Sequence[AuditRecord]) -> None:
+            raise AuditUnavailable("no audit")
 
-    index.feed._audit = Broken()  # type: ignore[assignment]
-    with pytest.raises(DependencyUnavailable):
-        index.save(
-            a_patient("N-1", national="1"), a_patient("N-2", national="1", given=("Bob",), birth_date="1955-05-05")
-        )
+    index.feed._audit = Broken()
+    index.save(a_patient("N-1", national="1"))
+    with pytest.raises(AuditUnavailable):
+        index.save(a_patient("N-2", national="1", given=("Bob",), birth_date="1955-05-05"))
+    assert index.find(NORTH, "N-2") is None
+    assert index.find(NORTH, "N-1") is not None

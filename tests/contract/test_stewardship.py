@@ -1,17 +1,19 @@
 """What a steward decides holds, is remembered, and can be taken back; in SQLite and in PostgreSQL."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select
 
+from gateway.audit.record import AuditRecord
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading
-from gateway.errors import LoadRefused
+from gateway.errors import AuditUnavailable, LoadRefused
 from gateway.model import PatientID
 from gateway.mpi.history import find_history
 from gateway.mpi.tables import decision
-from tests.factories_mpi import EAST, NOW, SOUTH, Index, a_patient
+from tests.factories_mpi import EAST, NOW, SOUTH, AuditList, Index, a_patient
 
 LATER = NOW + timedelta(hours=1)
 BOB = {"given": ["Bob"], "birth_date": "1955-05-05"}
@@ -42,6 +44,26 @@ def test_a_merge_joins_persons_who_contradict_each_other_because_a_steward_said_
     index.save(a_patient("N-2", national="1", family="Other", **BOB), now=LATER)
     index.feed.relink(LATER)
     assert index.partition(["N-1", "N-2"]) == {frozenset(("N-1", "N-2"))}
+
+
+def test_a_decision_that_can_not_be_audited_is_not_made(index: Index) -> None:
+    """Neither it nor its undoing: who is who stays as it was, and nothing is remembered."""
+    index.save(a_patient("N-1"), a_patient("N-2"), a_patient("N-3"))
+    made = index.steward.merge(index.person("N-3"), index.person("N-2"), "", LATER)
+
+    class Broken(AuditList):
+        def record_within(self, _connection: Connection, records: Sequence[AuditRecord]) -> None:
+            raise AuditUnavailable("no audit")
+
+    index.steward._audit = Broken()
+    with pytest.raises(AuditUnavailable):
+        index.steward.merge(index.person("N-2"), index.person("N-1"), "", LATER)
+    with pytest.raises(AuditUnavailable):
+        index.steward.undo(made.decision, "", LATER)
+
+    assert index.partition(["N-1", "N-2", "N-3"]) == {frozenset(("N-1",)), frozenset(("N-2", "N-3"))}
+    with reading(index.engine) as connection:
+        assert connection.execute(select(decision.c.id, decision.c.undone_at)).all() == [(made.decision, None)]
 
 
 def test_undoing_a_merge_gives_each_its_own_id_back(index: Index) -> None:
