@@ -10,7 +10,7 @@ from gateway.adapters.fan_out import FanOut
 from gateway.adapters.registry import FacilityRegistry
 from gateway.adapters.sightings import Sightings
 from gateway.audit.log import open_audit_log
-from gateway.audit.record import AuditLog
+from gateway.audit.within import AuditWithin
 from gateway.auth.backend_services import BackendServices
 from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.client_assertion import AssertionVerifier
@@ -142,7 +142,7 @@ def open_identity_desk(
     settings: Settings,
     engine: Engine,
     keys: KeyRing,
-    audit: AuditLog,
+    audit: AuditWithin,
     facilities: Callable[[], Sequence[Facility]],
     facility_of: Callable[[str], FacilityID | None],
 ) -> IdentityDesk:
