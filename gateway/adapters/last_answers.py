@@ -11,7 +11,7 @@ from operator import attrgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
-import orjson
+from msgspec.json import Encoder
 from sqlalchemy import Connection, bindparam, select, update
 
 from gateway.adapters.tables import last_answer
@@ -25,6 +25,7 @@ from gateway.model import FacilityID, PatientID
 
 Place = tuple[int, FacilityID]
 """A record, and the facility that was asked about it."""
+_encode = Encoder().encode
 _uid = attrgetter("uid")
 _SEEN = Struct(">q16s")
 _NONE = b""
@@ -59,8 +60,7 @@ def told_of(person: PatientID, studies: Sequence[SourceStudy], keys: KeyRing) ->
     found = {}
     for place, held in places.items():
         held.sort(key=_uid)
-        content = orjson.dumps([(study.uid, content_of(study)) for study in held]).decode()
-        found[place] = Told(keys.blind("sighting.answer", person, content), held)
+        found[place] = Told(keys.blind("sighting.answer", person, _encode(held).decode()), held)
     return found
 
 

@@ -203,7 +203,7 @@ def test_queries_that_see_a_change_together_agree(engine: Engine, keys: KeyRing)
 
 
 def test_an_answer_that_comes_back_after_another_is_new(sightings: Sightings) -> None:
-    """Only what was told last is known at a glance: a description that is changed and changed back has changed twice."""
+    """Only what was told last is known at a glance: what is changed and changed back has changed twice."""
     sightings.observe(ANNA, [a_study()], T0)
     sightings.observe(ANNA, [a_study(description="CT HALS")], LATER)
     again = sightings.observe(ANNA, [a_study()], LATER + timedelta(hours=1))
