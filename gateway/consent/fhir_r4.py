@@ -14,7 +14,8 @@ from gateway.errors import LoadRefused
 
 _AS_IT_IS = ("id", "language", "text", "identifier")
 _STATUS = {"not-done": "rejected"}
-_EXTENSION = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Consent."
+EXTENSION = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Consent."
+"""What R4 has no element for is told as an extension of this URL and R5's name for it."""
 _DATA_ABSENT = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 _OPT = {"permit": "OPTIN", "deny": "OPTOUT"}
 _ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -113,17 +114,17 @@ def _extensions(resource: Mapping[str, Any]) -> Iterator[Resource]:
         *(("grantee", "valueReference"), ("manager", "valueReference"), ("controller", "valueReference")),
         *(("regulatoryBasis", "valueCodeableConcept"), ("policyText", "valueReference")),
     ):
-        yield from ({"url": f"{_EXTENSION}{element}", value: one} for one in resource.get(element, ()))
+        yield from ({"url": f"{EXTENSION}{element}", value: one} for one in resource.get(element, ()))
     if "reference" in (basis := resource.get("policyBasis", {})):
         inner = {"url": "reference", "valueReference": basis["reference"]}
-        yield {"url": f"{_EXTENSION}policyBasis", "extension": [inner]}
+        yield {"url": f"{EXTENSION}policyBasis", "extension": [inner]}
     attachments: Sequence[Any] = resource.get("sourceAttachment", ())
     references: Sequence[Any] = resource.get("sourceReference", ())
     yield from (
-        {"url": f"{_EXTENSION}sourceAttachment", "valueAttachment": _attachment(one)} for one in attachments[1:]
+        {"url": f"{EXTENSION}sourceAttachment", "valueAttachment": _attachment(one)} for one in attachments[1:]
     )
     beside = references if attachments else references[1:]
-    yield from ({"url": f"{_EXTENSION}sourceReference", "valueReference": one} for one in beside)
+    yield from ({"url": f"{EXTENSION}sourceReference", "valueReference": one} for one in beside)
 
 
 def _contained(resource: Mapping[str, Any]) -> Resource:

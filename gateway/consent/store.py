@@ -157,10 +157,11 @@ class StoredConsents:
         with writing(self._engine) as connection:
             return [self._save(connection, filing, now) for filing in filings]
 
-    def revoke(self, version: StoredVersion, now: datetime) -> Filed:
+    def revoke(self, version: StoredVersion, now: datetime, changed: Mapping[str, Any] | None = None) -> Filed:
         """The next version of the Consent is `inactive`, where `version` is the current one and in force (FAST OP6).
 
-        Whatever it says is left as it is: a revocation must not fail for what can't be evaluated.
+        Whatever it says is left as it is, or as `changed` has it: a revocation must not fail for what can't be
+        evaluated.
         """
         consent_ = version.consent
         if not consent_.active:
@@ -171,7 +172,7 @@ class StoredConsents:
             if row is None or row.version != consent_.version:
                 return Filed(outcome="stale", version=0 if row is None else row.version)
             content = self._open(key, row.version, row.content)
-            content["resource"] |= {"status": "inactive"}
+            content["resource"] = {**(changed or content["resource"]), "status": "inactive"}
             next_version = row.version + 1
             self._add_version(connection, key, next_version, consent_.person or row.person_id, content, now)
             connection.execute(update(consent).where(consent.c.key == key).values(version=next_version))

@@ -23,6 +23,7 @@ _SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-ser
 
 MATCH = "http://hl7.org/fhir/OperationDefinition/Patient-match"
 PIX = "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"
+_FAST = "http://hl7.org/fhir/us/consent-management"
 _PROFILES = {
     "ImagingStudy": (f"{_SMART_IMAGING}/StructureDefinition/smart-imaging-study",),
     "Patient": (PDQM_PATIENT,),
@@ -110,13 +111,17 @@ def _patient() -> dict[str, Any]:
 
 
 def _consent() -> dict[str, Any]:
-    """IHE PCF ITI-108: written as well as read, each version kept; JSON and XML."""
+    """IHE PCF ITI-108: written as well as read, each version kept; JSON and XML; HL7 FAST's operations."""
     interactions = ("create", "read", "vread", "update", "history-instance", "search-type")
     return _resource(CONSENT) | {
         "interaction": [{"code": code} for code in interactions],
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": False,
+        "operation": [
+            {"name": "fileConsent", "definition": f"{_FAST}/OperationDefinition/file-consent"},
+            {"name": "revokeConsent", "definition": f"{_FAST}/OperationDefinition/revoke-consent"},
+        ],
     }
 
 

@@ -26,7 +26,7 @@ def require_performer(resource: Mapping[str, Any]) -> None:
 
 def patient_in(resource: Mapping[str, Any], base: str) -> PatientRef:
     """The one patient that the parameter `patient` names, by reference or identifier. Raises InvalidQuery."""
-    stated = [one.get("valueReference") for one in _parameters(resource) if one.get("name") == "patient"]
+    stated = [one.get("valueReference") for one in parameters_in(resource) if one.get("name") == "patient"]
     refs = patients_in(stated[0], base) if len(stated) == 1 and isinstance(stated[0], dict) else ()
     if not refs:
         raise InvalidQuery("expected Parameters with one patient, by reference or identifier")
@@ -37,8 +37,9 @@ def consent_in(resource: Mapping[str, Any]) -> Mapping[str, Any]:
     """The Consent that an operation is about: the body itself, or the one in its Parameters. Raises InvalidQuery."""
     if resource.get("resourceType") == TYPE:
         return resource
-    found = [one["resource"] for one in _parameters(resource) if isinstance(one.get("resource"), dict)]
-    if len(found) != 1 or found[0].get("resourceType") != TYPE:
+    inside = [one["resource"] for one in parameters_in(resource) if isinstance(one.get("resource"), dict)]
+    found = [one for one in inside if one.get("resourceType") == TYPE]
+    if len(found) != 1:
         raise InvalidQuery("expected a Consent, or Parameters with one")
     consent: Mapping[str, Any] = found[0]
     return consent
@@ -46,7 +47,7 @@ def consent_in(resource: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def consent_id_in(resource: Mapping[str, Any], base: str) -> str:
     """The id of the Consent that an operation is about, by reference or as a whole. Raises InvalidQuery."""
-    for one in _parameters(resource):
+    for one in parameters_in(resource):
         reference = one.get("valueReference")
         if isinstance(reference, dict) and isinstance(reference.get("reference"), str):
             kind, _, id_ = reference["reference"].removeprefix(f"{base}/").partition("/_history")[0].partition("/")
@@ -58,7 +59,8 @@ def consent_id_in(resource: Mapping[str, Any], base: str) -> str:
     return id_
 
 
-def _parameters(resource: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def parameters_in(resource: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Each parameter, where the body is Parameters."""
     parameters = resource.get("parameter") if resource.get("resourceType") == "Parameters" else None
     return [one for one in (parameters if isinstance(parameters, list) else ()) if isinstance(one, dict)]
 

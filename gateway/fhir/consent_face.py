@@ -13,16 +13,18 @@ from gateway.audit.record import AuditKind, AuditRecord, Outcome
 from gateway.auth import smart_scopes
 from gateway.consent.fhir_consent import ENDED
 from gateway.consent.fhir_r4 import to_r4
+from gateway.consent.fhir_text import require_text
 from gateway.consent.store import Filed, Filing, StoredVersion
 from gateway.consent_desk import ConsentDesk
 from gateway.consent_questions import consult
 from gateway.db.crypto import KeyRing
 from gateway.disclosure import Request, who
-from gateway.errors import Conflict, InvalidQuery, NotAcceptable, NotFound, StaleVersion
+from gateway.errors import Conflict, InvalidQuery, LoadRefused, NotAcceptable, NotFound, StaleVersion
 from gateway.fhir.answer_form import AnswerForm
 from gateway.fhir.bundle import searchset
-from gateway.fhir.consent_body import TYPE, as_the_client_says, patient_in, require_performer, version_in
+from gateway.fhir.consent_body import TYPE, as_the_client_says, consent_in, patient_in, require_performer, version_in
 from gateway.fhir.consent_obligations import answers_of
+from gateway.fhir.consent_operations import document_in, patients_named_in, with_document
 from gateway.fhir.consent_pages import page_of_consents
 from gateway.fhir.consent_search import parse_consent_search
 from gateway.fhir.consent_told import Told, is_as_told, tell_all, told, told_anyhow, untold_outcome
@@ -163,16 +165,41 @@ class ConsentFace:
             resource = current.resource  # filed in R5, told in R4, and sent back unchanged: it stays what it was
         return self._file(resource, id_, requester, request, "consent-update", current.consent.version)
 
-    def revoke(self, id_: str, requester: Requester, request: Request, if_match: str | None) -> Told:
-        """The Consent is inactive from now on, whatever it says, and every version is kept (FAST OP4–6)."""
+    def revoke(
+        self,
+        id_: str,
+        asked: Mapping[str, Any],
+        requester: Requester,
+        request: Request,
+        if_match: str | None,
+    ) -> Told:
+        """The Consent is inactive from now on, whatever it says, and every version is kept (FAST OP4–6).
+
+        `asked` may name its patient, and bring a document of the revocation, which is kept with that version. Raises
+        LoadRefused where the patient is another's.
+        """
         require_scope(requester, "u", TYPE)
         current = self._current(id_, requester, request, if_match)
+        self._require_theirs(id_, patients_named_in(asked, self.base))
+        changed = None
+        if (document := document_in(asked)) is not None:
+            require_text(document)
+            changed = with_document(current.resource, document, "revocation")
         self._audit(request, "consent-update", requester, current.consent.person, [f"{TYPE}/{id_}"], "asked for")
-        filed = self.desk.consents.revoke(current, self.rooms.clock())
+        filed = self.desk.consents.revoke(current, self.rooms.clock(), changed)
         return self._tell(id_, filed, requester, request, "consent-update", current.consent.person)
 
-    def file(self, resource: Mapping[str, Any], requester: Requester, request: Request) -> Told:
-        """`$fileConsent`: as create, and what is filed is active (FAST OP4)."""
+    def _require_theirs(self, id_: str, patients: Sequence[PatientRef]) -> None:
+        for ref in patients:
+            person = self.rooms.mpi.resolve(ref)
+            if person is None or id_ not in {one.consent.id for one in self.desk.consents.history(person.id)}:
+                raise LoadRefused(["patient: not the one whose Consent this is"])
+
+    def file(self, asked: Mapping[str, Any], requester: Requester, request: Request) -> Told:
+        """`$fileConsent`: as create, what is filed is active (FAST OP4), and has the document that came with it."""
+        resource, document = consent_in(asked), document_in(asked)
+        if document is not None:
+            resource = with_document(resource, document, "document")
         return self.create({**resource, "status": "active"}, requester, request)
 
     def who_may_answer(self, asked: Mapping[str, Any], requester: Requester, request: Request) -> Resource:

@@ -7,8 +7,9 @@ from werkzeug.http import http_date
 
 from gateway.auth.guards import current_requester
 from gateway.errors import MethodNotAllowed, UnsupportedParameter
-from gateway.fhir.consent_body import consent_id_in, consent_in
+from gateway.fhir.consent_body import consent_id_in
 from gateway.fhir.consent_face import ConsentFace
+from gateway.fhir.consent_operations import answer_of
 from gateway.fhir.consent_told import Told
 from gateway.fhir.routes import EVERY_METHOD, PREFIX
 from gateway.fhir.two_forms import sent_resource, speaks_both, wanted_form, without_xml_format, written
@@ -70,9 +71,9 @@ def _add_writes(blueprint: Blueprint, face: ConsentFace) -> None:
     @blueprint.post("/$fileConsent")
     def file_consent() -> Response:
         form = wanted_form()
-        return _told(
-            face.file(consent_in(sent_resource()), current_requester(), the_line("consent-create")), form, face.base
-        )
+        asked = sent_resource()
+        told = face.file(asked, current_requester(), the_line("consent-create"))
+        return _told(told, form, face.base, answer_of(asked, told, "filed"))
 
     @blueprint.post("/$who-may-answer")
     def who_may_answer() -> Response:
@@ -81,16 +82,18 @@ def _add_writes(blueprint: Blueprint, face: ConsentFace) -> None:
 
     @blueprint.post("/$revokeConsent")
     def revoke_consent() -> Response:
-        form = wanted_form()
-        id_ = consent_id_in(sent_resource(), face.base)
-        if_match = request.headers.get("If-Match")
-        return _told(face.revoke(id_, current_requester(), the_line("consent-update"), if_match), form)
+        form, asked = wanted_form(), sent_resource()
+        told = revoked(consent_id_in(asked, face.base), asked)
+        return _told(told, form, body=answer_of(asked, told, "inactive"))
 
     @blueprint.post("/<id_>/$revokeConsent")
     def revoke_one(id_: str) -> Response:
         form = wanted_form()
+        return _told(revoked(id_, sent_resource() if request.get_data() else {}), form)
+
+    def revoked(id_: str, asked: dict[str, Any]) -> Told:
         if_match = request.headers.get("If-Match")
-        return _told(face.revoke(id_, current_requester(), the_line("consent-update"), if_match), form)
+        return face.revoke(id_, asked, current_requester(), the_line("consent-update"), if_match)
 
 
 def _add_refusals(blueprint: Blueprint) -> None:
@@ -117,8 +120,9 @@ def _refusal(allowed: list[str]) -> Any:
     return refuse
 
 
-def _told(told: Told, form: str, created_at: str | None = None) -> Response:
-    response = written(told.resource, form, status=201 if created_at else 200)
+def _told(told: Told, form: str, created_at: str | None = None, body: dict[str, Any] | None = None) -> Response:
+    """The version, or `body` in its place, with the headers of the version."""
+    response = written(body or told.resource, form, status=201 if created_at else 200)
     response.headers["ETag"] = told.etag
     response.headers["Last-Modified"] = http_date(told.recorded)
     if created_at:

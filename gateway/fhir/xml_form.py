@@ -45,6 +45,13 @@ _REPEATING: Mapping[str, frozenset[str]] = {
     "Parameters": frozenset(("parameter",)),
     "parameter": frozenset(("part",)),
     "OperationOutcome": frozenset(("issue",)),
+    "DocumentReference": frozenset(
+        ("identifier", "category", "author", "relatesTo", "securityLabel", "content", "basedOn", "modality", "event")
+    ),
+    "context": frozenset(("encounter", "event", "related")),
+    "QuestionnaireResponse": frozenset(("basedOn", "partOf", "item")),
+    "item": frozenset(("answer", "item")),
+    "answer": frozenset(("item",)),
     "Bundle": frozenset(("link", "entry")),
 }
 _IN_R5 = frozenset(("provision", "sourceAttachment", "sourceReference"))

@@ -49,6 +49,31 @@ _OWN_ORDER = {
             *("resource", "part"),
         ),
         "search": ("mode", "score"),
+        "DocumentReference": (
+            *("masterIdentifier", "identifier", "version", "basedOn", "status", "docStatus", "modality", "type"),
+            *("category", "subject", "context", "date", "author", "authenticator", "attester", "custodian"),
+            *("relatesTo", "description", "securityLabel", "content"),
+        ),
+        "content": ("attachment", "format", "profile"),
+        **dict.fromkeys(
+            ("attachment", "sourceAttachment", "valueAttachment"),
+            ("contentType", "language", "data", "url", "size", "hash", "title", "creation"),
+        ),
+        "QuestionnaireResponse": (
+            *(
+                "identifier",
+                "basedOn",
+                "partOf",
+                "questionnaire",
+                "status",
+                "subject",
+                "encounter",
+                "authored",
+                "author",
+            ),
+            *("author", "source", "item"),
+        ),
+        "item": ("linkId", "definition", "text", "answer", "item"),
     }.items()
 }
 _OWN_ORDER["name"] = {

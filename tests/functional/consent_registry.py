@@ -75,3 +75,13 @@ def issues(answer: TestResponse) -> list[str]:
     """What an OperationOutcome says."""
     assert answer.json["resourceType"] == "OperationOutcome"
     return [issue["diagnostics"] for issue in answer.json["issue"]]
+
+
+def consent_told(answer: TestResponse) -> dict[str, Any]:
+    """The Consent that an operation answers with, inside Parameters."""
+    assert answer.json["resourceType"] == "Parameters"
+    returned, consent = answer.json["parameter"]
+    assert (returned["name"], returned["resource"]["issue"][0]["severity"]) == ("return", "information")
+    assert consent["name"] == "consent"
+    told: dict[str, Any] = consent["resource"]
+    return told
