@@ -112,6 +112,7 @@ def build_house(settings: Settings) -> House:
             find_study=rooms.sightings.find,
             keys=keys,
             base=settings.fhir_base,
+            policies=settings.consent_policy_uris,
         ),
         questions=PatientQuestions(engine, keys, matching) if matching else None,
         finder=PatientFinder(engine, keys),
