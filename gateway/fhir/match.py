@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.disclosure import Request
-from gateway.errors import InvalidQuery, UnsupportedParameter
+from gateway.errors import InvalidQuery, LoadRefused, UnsupportedParameter
 from gateway.fhir.imaging_face import require_scope
 from gateway.fhir.meta import to_instant
 from gateway.fhir.modifiers import require_understood
 from gateway.fhir.patient import to_patient
 from gateway.model import Requester
 from gateway.mpi.fhir_patient import require_patient
+from gateway.mpi.idi import CONSUMER_WEIGHT, idi_claims, idi_weight
 from gateway.mpi.questions import PatientQuestions
 from gateway.patient_match import Likeness, match_patients
 from gateway.rooms import Rooms
@@ -42,12 +43,14 @@ class MatchFace:
     def answer(self, resource: Mapping[str, Any], requester: Requester, request: Request) -> dict[str, Any]:
         """The Bundle of the persons that may be meant, the most alike first, each with score and grade.
 
-        Raises UnknownModifier (400), InvalidQuery, LoadRefused where the description can't be read.
+        Raises UnknownModifier (400), InvalidQuery, LoadRefused where the description can't be read or says less than
+        the profile it claims.
         """
         require_scope(requester, "s", "Patient")
         if self.questions is None:
             raise UnsupportedParameter("$match needs GATEWAY_MATCHING=on: records are not matched here")
         asked = parse_match(resource)
+        require_enough(asked.patient, requester)
         found = match_patients(
             asked.patient,
             self.questions,
@@ -79,6 +82,24 @@ class MatchFace:
                 "score": one.score,
             },
         }
+
+
+def require_enough(patient: Mapping[str, Any], requester: Requester) -> None:
+    """The description says as much as the IDI-Patient profiles it claims need, and enough where a patient asks.
+
+    HL7 Identity Matching, invariants idi-L0 and idi-L1. Raises LoadRefused.
+    """
+    needed = dict(idi_claims(patient))
+    if requester.is_the_patient:
+        needed["a question of a patient"] = CONSUMER_WEIGHT
+    weight = idi_weight(patient)
+    short = [
+        f"Patient: {name} needs {least} points of HL7 Identity Matching"
+        for name, least in needed.items()
+        if weight < least
+    ]
+    if short:
+        raise LoadRefused(short)
 
 
 def parse_match(resource: Mapping[str, Any]) -> MatchQuestion:

@@ -149,6 +149,24 @@ def test_what_is_not_understood_is_refused(exchange: SmallExchange) -> None:
     assert missing.status_code == 400
 
 
+def test_a_description_says_as_much_as_it_claims(exchange: SmallExchange) -> None:
+    """HL7 Identity Matching: 9 points for IDI-Patient-L0, 10 for L1; who claims less is answered."""
+    profile = "http://hl7.org/fhir/us/identity-matching/StructureDefinition/IDI-Patient-L{}"
+    thin = a_patient(None, "", address=None, telecom=None)
+    phone = a_patient(None, "", address=None)
+
+    def status(patient: dict[str, Any], *levels: int) -> int:
+        claimed = patient | {"meta": {"profile": [profile.format(level) for level in levels]}}
+        return match(exchange, claimed).status_code
+
+    assert [status(thin, 0), status(phone, 0), status(phone, 1), status(a_patient(None, ""), 0, 1)] == [
+        *(422, 200, 422, 200)
+    ]
+    refused = match(exchange, thin | {"meta": {"profile": [profile.format(1)]}}).json()["issue"][0]
+    assert (refused["code"], "IDI-Patient-L1 needs 10" in refused["diagnostics"]) == ("business-rule", True)
+    assert match(exchange, thin).status_code == 200
+
+
 def test_an_identifier_that_names_one_person_finds_them(exchange: SmallExchange) -> None:
     """By the national id and name, whatever else is unknown."""
     answer = match(
