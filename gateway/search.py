@@ -11,7 +11,7 @@ from typing import Literal
 
 from gateway.adapters.base import FacilityQuestion, FacilityReply, Observation, Target
 from gateway.auth.break_glass import require_standing
-from gateway.consent.decide import decide_query, decide_sources
+from gateway.consent.decide import decide_query, decide_sources, still_holds
 from gateway.consent.labels import NORMAL, Labels, codings_of_labels
 from gateway.consent.policy import Decision, PatientPolicy
 from gateway.deadline import Deadline
@@ -92,7 +92,8 @@ def search_imaging_studies(
         return SearchAnswer(facilities={}, ambiguous=ambiguous)
     holders = holders_of(patient, rooms.facilities.all())
     floors = rooms.labels.floors([holder.facility for holder in holders.values()])
-    allowed = decide_query(rooms.consents.find(patient.id), requester, list(holders), rooms.clock(), floors)
+    asked_at, policy_then = rooms.clock(), rooms.consents.find(patient.id)
+    allowed = decide_query(policy_then, requester, list(holders), asked_at, floors)
     require_permitted_emergency(requester, patient, allowed, rooms, request)
     targets = [holder for id_, holder in holders.items() if allowed[id_].permitted and not holder.facility.suspended]
     if deadline.passed():
@@ -104,7 +105,8 @@ def search_imaging_studies(
     require_standing(rooms.declarations, requester, now)
     seen = rooms.sightings.observe(patient.id, [study for reply in replies for study in reply.studies], now)
     policy = rooms.consents.find(patient.id)  # once more: a revocation that came while the facilities were asked counts
-    decided = decide_query(policy, requester, list(holders), now, floors)
+    unchanged = still_holds(policy_then, asked_at, policy, now)
+    decided = allowed if unchanged else decide_query(policy, requester, list(holders), now, floors)
     sources = decide_each_source(replies, policy, requester, decided, floors, rooms, now)
     studies = released_studies(sources, seen, patient, floors, rooms)
     matching = those_that_match(studies, query, now)

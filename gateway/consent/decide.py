@@ -40,6 +40,18 @@ def decide_query(
     return {id_: court.decide(Data(id_, (floors or {}).get(id_, NORMAL))) for id_ in facilities}
 
 
+def still_holds(before: PatientPolicy, then: datetime, after: PatientPolicy, now: datetime) -> bool:
+    """Whether what was decided by `before` at `then` is what `after` decides `now`, whoever asks about whatever.
+
+    Nothing was filed, and no rule has begun or ended in between.
+    """
+    if before != after:
+        return False
+    rules = [rule for consent in after.consents for rule in rules_of(consent.root)]
+    limits = [limit for rule in rules for limit in (rule.period_start, rule.period_end) if limit is not None]
+    return not any(then < limit <= now for limit in limits)
+
+
 def decide_sources(
     policy: PatientPolicy,
     requester: Requester,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from gateway.model import Coding, SecurityLabel
@@ -43,6 +44,7 @@ def _coding(coding: Coding) -> dict[str, Any]:
     return {name: value for name, value in stated.items() if value}
 
 
+@lru_cache(maxsize=1024)
 def to_instant(time: datetime) -> str:
     """The time as a FHIR instant in UTC, to the millisecond."""
     return f"{time.astimezone(UTC).isoformat(timespec='milliseconds')[:-6]}Z"

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.consent.decide import decide_data, decide_query, decide_sources
+from gateway.consent.decide import decide_data, decide_query, decide_sources, still_holds
 from gateway.consent.labels import Labels
 from gateway.consent.policy import ConsentVersion, DataPeriod, PatientPolicy, Provision
 from gateway.consent.reach import Data
@@ -17,7 +17,8 @@ from tests.factories_consent import NOW, a_requester
 
 FACILITIES = tuple(FacilityID(name) for name in ("north", "south", "west"))
 PURPOSES = ("TREAT", "ETREAT", "BTG", "HPAYMT", "HMARKT", "HRESCH", "CLINTRCH")
-ACTORS = ("Organization/north", "urn:oid:1.2.3", "Practitioner/dr", "Practitioner/nobody")
+ACTORS = ("Organization/north", "urn:oid:1.2.3", "Practitioner/dr", "Practitioner/nobody", "Group/er")
+GROUPS = {"Group/er": frozenset(("Organization/south", "Practitioner/other"))}
 POLICIES: tuple[ImplicitPolicy, ...] = ("basic-normal", "all-normal", "break-glass-only", "deny")
 BELOW = {"TREAT": {"TREAT", "ETREAT", "BTG"}, "ETREAT": {"ETREAT", "BTG"}, "HRESCH": {"HRESCH", "CLINTRCH"}}
 
@@ -44,6 +45,7 @@ STUDIES = tuple(
 )
 """Every kind of study at every facility; three have no date."""
 
+EXTRA = (ConsentVersion(id="extra", version=1, active=True, recorded_at=NOW, root=Provision(type="deny")),)
 limits = st.sampled_from((None, NOW - timedelta(days=2), NOW - timedelta(days=1), NOW, NOW + timedelta(days=1)))
 kinds = st.sampled_from(("permit", "deny"))
 
@@ -99,6 +101,7 @@ policies = st.builds(
     patient=st.just(PatientID("p1")),
     consents=st.lists(versions(), max_size=3).map(tuple),
     implicit=st.sampled_from(POLICIES),
+    groups=st.just(GROUPS),
 )
 requesters = st.builds(
     a_requester,
@@ -237,6 +240,18 @@ def test_what_is_known_of_whole_facilities_changes_no_decision(
         assert decide_sources(policy, requester, studies, NOW, labels, known=known) == afresh
 
 
+@given(policies, requesters, st.timedeltas(timedelta(0), timedelta(days=3)))
+def test_what_still_holds_is_what_would_be_decided_now(
+    policy: PatientPolicy, requester: Requester, later: timedelta
+) -> None:
+    """A decision is kept only where the same policy decides the same, to the reason."""
+    then, now = NOW - A_DAY, NOW - A_DAY + later
+    if still_holds(policy, then, policy, now):
+        decided = [decide_query(policy, requester, FACILITIES, moment) for moment in (then, now)]
+        assert decided[0] == decided[1]
+    assert not still_holds(policy, then, replace(policy, consents=(*policy.consents, *policy.consents, *EXTRA)), now)
+
+
 @given(policies, requesters)
 def test_t070_the_decision_equals_the_standard_read_once_more(policy: PatientPolicy, requester: Requester) -> None:
     """A second evaluator, written from the rules' text alone, gives the same answer."""
@@ -252,6 +267,7 @@ def test_t070_ten_thousand_random_policies_are_decided_as_the_standard_reads() -
             patient=PatientID("p1"),
             consents=tuple(_any_version(random) for _ in range(random.randrange(4))),
             implicit=random.choice(POLICIES),
+            groups=GROUPS,
         )
         requester = a_requester(
             organization=random.choice(("north", "south", "urn:oid:1.2.3")),
@@ -401,6 +417,7 @@ def _may(
     callers = {"*", requester.organization, "Organization/" + requester.organization}
     if requester.subject_id:
         callers |= {requester.subject_id, "Practitioner/" + requester.subject_id.removeprefix("Practitioner/")}
+    callers |= {group for group, members in GROUPS.items() if callers & members}
     question = {(purpose, caller, index) for caller in callers}
     said: list[str] = []
     permits_on_file = False
