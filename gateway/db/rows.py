@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, text
 
+from gateway.db.mishap import unavailable
+
 Row = tuple[Any, ...]
 _CACHE_KIB = 400_000
 _LOG_PAGES = 25_000
@@ -21,16 +23,19 @@ class Rows:
         self._copy = f"COPY {table.name} ({named}) FROM STDIN"
 
     def add(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """All of `rows` are there. Raises SQLAlchemy's errors, as the transaction's other statements do."""
+        """All of `rows` are there. Raises DependencyUnavailable, or SQLAlchemy's errors as other statements do."""
         if not rows:
             return
         if connection.dialect.name != "postgresql":
             connection.exec_driver_sql(self._insert, list(rows))
             return
         driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(self._copy) as copy:
-            for row in rows:
-                copy.write_row(row)
+        try:
+            with driver.cursor() as cursor, cursor.copy(self._copy) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except connection.dialect.loaded_dbapi.Error as exc:
+            raise unavailable("the database can't be written", exc) from exc
 
 
 def make_room(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.model import Demographics, Identifier
 
+_NO_LETTER = re.compile(r"[^a-z0-9]+")
 _BETWEEN_NAMES = re.compile(r"[\s\-\u2010-\u2015.,/]+")
 
 
@@ -41,6 +42,8 @@ def identifiers_of(patient: Mapping[str, Any]) -> tuple[Identifier, ...]:
 @lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """`text` for comparing: without case, accents and punctuation, in any script (Unicode NFKD)."""
+    if text.isascii():
+        return _NO_LETTER.sub("", text.lower())
     decomposed = unicodedata.normalize("NFKD", text).casefold()
     return "".join(letter for letter in decomposed if letter.isalnum())
 

@@ -17,6 +17,7 @@ from gateway.log import Event, event
 from gateway.metrics import ALERTS
 from gateway.model import PatientID
 from gateway.mpi.arrival import Arrivals
+from gateway.mpi.doubtful import find_doubtful
 from gateway.mpi.linker import Linker, Relinked
 from gateway.mpi.links import ALGORITHM, Conflict
 from gateway.mpi.matching import Matching, MatchingRule
@@ -30,7 +31,7 @@ from gateway.mpi.store import RecordStore, StoredRecord, index_writing
 Outcome = Literal["loaded", "updated", "unchanged"]
 Note = Callable[[Sequence[PatientID], Outcome], Sequence[AuditRecord]]
 """What the audit says of something done, given the persons it was about and how it ended."""
-_PERSONS_A_TURN = 50
+_PERSONS_A_TURN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,9 @@ class PatientFeed:
         Each turn is a transaction of its own, so that queries and feeds go on; a turn that fails leaves those before
         it done.
         """
-        persons = moved = retired = conflicts = 0
+        persons = conflicts = 0
+        # By id: what was only tried in one turn is met again in another.
+        moved, retired = set[int](), set[PatientID]()
         last = ""
         while True:
             with suppress(_TriedOnly), index_writing(self._engine) as connection:
@@ -120,11 +123,11 @@ class PatientFeed:
                     raise _TriedOnly
                 self.record(connection, turn.alerts, (), now)
             if not looked_at:
-                return RelinkedAll(persons=persons, moved=moved, retired=retired, conflicts=conflicts)
+                return RelinkedAll(persons=persons, moved=len(moved), retired=len(retired), conflicts=conflicts)
             last = looked_at[-1]
             persons += len(looked_at)
-            moved += sum(len(one.moves) for one in turn.relinked)
-            retired += sum(len(one.retired) for one in turn.relinked)
+            moved.update(move.record_id for one in turn.relinked for move in one.moves)
+            retired.update(person for one in turn.relinked for person in one.retired)
             conflicts += len(turn.alerts)
             if not dry_run:
                 announce(turn.alerts)
@@ -239,9 +242,12 @@ class _Turn:
 
     def relink(self, after: str) -> Sequence[PatientID]:
         """The persons that come after that id are linked as they should be, and matched where they never were."""
-        persons = self._linker.find_live_persons(after, _PERSONS_A_TURN)
-        for person in persons:
-            self._link([person], [])
+        if self._matching is None:
+            persons = find_doubtful(self._connection, after, _PERSONS_A_TURN)
+        else:
+            persons = self._linker.find_live_persons(after, _PERSONS_A_TURN)
+        if persons:
+            self._link(persons, [])
         if self._matching is not None:
             for one in self._records.find_unmatched(persons):
                 strong = self._linker.strong_keys(one.identifiers).keys()

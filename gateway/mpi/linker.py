@@ -219,14 +219,17 @@ class Linker:
         own = arrived.candidate.person_id if arrived is not None and not arrived.has_row else None
         if any(move.person_id == own for move in moves):
             self._persons.add([PatientID(str(own))], now)
-        for move in moves:
-            if arrived is not None and move.record_id == arrived.candidate.record_id:
-                if move.person_id != arrived.home:
-                    values = {"moved": move.record_id, "person_id": move.person_id, "linked_at": now}
-                    self._connection.execute(_MOVE, values)
-            elif move.action != "new-person":
-                values = {"moved": move.record_id, "person_id": move.person_id, "linked_at": now}
-                self._connection.execute(_MOVE, values)
+        changed = [
+            {"moved": move.record_id, "person_id": move.person_id, "linked_at": now}
+            for move in moves
+            if (
+                move.person_id != arrived.home
+                if arrived is not None and move.record_id == arrived.candidate.record_id
+                else move.action != "new-person"
+            )
+        ]
+        if changed:
+            self._connection.execute(_MOVE, changed)
         self._note(moves, now)
 
     def _note(self, moves: Iterable[Move], now: datetime) -> None:

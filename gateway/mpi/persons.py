@@ -37,14 +37,16 @@ class PersonStore:
 
     def retire(self, into: Mapping[PatientID, PatientID], now: datetime, *, unseen: Collection[PatientID] = ()) -> None:
         """Each has become part of its survivor, and so have those that were part of it. `unseen` ids are forgotten."""
-        for retired, survivor in into.items():
-            if retired in unseen:
-                # Made a moment ago for a record that turned out to be somebody's: nobody has seen this id.
-                self._connection.execute(_DROP, {"dropped": retired})
-                continue
-            self._connection.execute(_FORWARD, {"retired": retired, "survivor_id": survivor})
-            values = {"survivor_id": survivor, "merged_into_id": survivor, "retired_at": now}
-            self._connection.execute(_RETIRE, {"retired": retired, **values})
+        # Made a moment ago for a record that turned out to be somebody's: nobody has seen this id.
+        dropped = [{"dropped": retired} for retired in into if retired in unseen]
+        retiring = [(retired, survivor) for retired, survivor in into.items() if retired not in unseen]
+        if dropped:
+            self._connection.execute(_DROP, dropped)
+        if retiring:
+            led = [{"retired": retired, "survivor_id": survivor} for retired, survivor in retiring]
+            self._connection.execute(_FORWARD, led)
+            whole = [{**one, "merged_into_id": one["survivor_id"], "retired_at": now} for one in led]
+            self._connection.execute(_RETIRE, whole)
 
     def revive(self, persons: Iterable[PatientID]) -> None:
         """Each is a person of its own again, and those that were merged into it are part of it."""
