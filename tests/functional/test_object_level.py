@@ -32,24 +32,6 @@ def exchange() -> Iterator[SmallExchange]:
     made.stop()
 
 
-@pytest.fixture(scope="module")
-def a(exchange: SmallExchange) -> str:
-    """The id of the person that the token is bound to."""
-    return exchange.person_id("a", "north")
-
-
-@pytest.fixture(scope="module")
-def b(exchange: SmallExchange) -> str:
-    """The id of somebody else."""
-    return exchange.person_id("b", "north")
-
-
-@pytest.fixture(scope="module")
-def bound(exchange: SmallExchange) -> str:
-    """A token bound to `a`."""
-    return exchange.bound_token("a")
-
-
 def test_a_bound_token_finds_its_own_patient(exchange: SmallExchange, bound: str, a: str) -> None:
     """By id, by reference and by identifier."""
     for query in ({"patient": a}, {"patient": f"Patient/{a}"}, {"patient.identifier": identifier("a", "south")}):

@@ -19,24 +19,6 @@ def exchange() -> Iterator[SmallExchange]:
     made.stop()
 
 
-@pytest.fixture(scope="module")
-def a(exchange: SmallExchange) -> str:
-    """The id of the person that the token is bound to."""
-    return exchange.person_id("a", "north")
-
-
-@pytest.fixture(scope="module")
-def b(exchange: SmallExchange) -> str:
-    """The id of somebody else."""
-    return exchange.person_id("b", "north")
-
-
-@pytest.fixture(scope="module")
-def bound(exchange: SmallExchange) -> str:
-    """A token bound to `a`."""
-    return exchange.bound_token("a")
-
-
 @pytest.mark.parametrize("kind", ["bound", "system"])
 def test_t032_a_search_is_about_one_patient(exchange: SmallExchange, bound: str, a: str, b: str, kind: str) -> None:
     """However a second one is slipped in, nothing of theirs comes back, and nobody is asked."""
