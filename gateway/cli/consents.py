@@ -1,7 +1,7 @@
 """`python -m gateway consents`: what patients have said about sharing, as operators file and read it."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -11,16 +11,14 @@ import click
 from gateway.adapters.registry import FacilityRegistry
 from gateway.adapters.sightings import Sightings
 from gateway.audit.record import AuditRecord
+from gateway.cli.consent_words import POLICY_WORDS, rule_words, state_of, version_words
 from gateway.cli.context import Operator, print_json
 from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.notices import notices
 from gateway.cli.patient_argument import patient_ref
 from gateway.consent.belonging import Identity
 from gateway.consent.groups import StoredGroups
-from gateway.consent.period import FOREVER
-from gateway.consent.policy import Provision
 from gateway.consent.store import Filed, Filing, StoredConsents, StoredVersion
-from gateway.consent.words import PURPOSE_WORDS
 from gateway.consent_desk import ConsentDesk
 from gateway.errors import LoadRefused
 from gateway.mpi.carried import CARRIED, CARRIED_BY
@@ -180,71 +178,18 @@ def show(patient: str, as_json: bool) -> None:
     if as_json:
         print_json({"patient": found.id, "policy": implicit, "consents": [_as_json(one, now) for one in versions]})
         return
-    click.echo(f"Patient/{found.id}; without a consent in force, the policy {implicit} decides")
+    click.echo(f"Patient/{found.id}" + ("" if versions else ": no consent is on file"))
     for one in versions:
-        click.echo("\n".join(_as_text(one, now)))
-
-
-def _state(one: StoredVersion, now: datetime) -> str:
-    consent = one.consent
-    if not one.current:
-        return "superseded"
-    if not consent.active:
-        return str(one.resource.get("status"))
-    root = consent.root
-    if root is None:
-        return "can't be evaluated, so it denies"
-    if root.period_start is not None and now < root.period_start:
-        return "not yet in force"
-    return "expired" if root.period_end is not None and root.period_end <= now else "in force"
+        click.echo("\n".join(version_words(one, now)))
+    click.echo(f"What no consent in force speaks of, the policy {implicit} decides: {POLICY_WORDS[implicit]}.")
 
 
 def _as_json(one: StoredVersion, now: datetime) -> dict[str, Any]:
     return {
         "id": one.consent.id,
         "version": one.consent.version,
-        "state": _state(one, now),
+        "state": state_of(one, now),
         "recorded": one.consent.recorded_at,
-        "says": list(_rule_words(one.consent.root)) if one.consent.root is not None else [],
+        "says": list(rule_words(one.consent.root)) if one.consent.root is not None else [],
         "resource": one.resource,
     }
-
-
-def _as_text(one: StoredVersion, now: datetime) -> Iterator[str]:
-    consent = one.consent
-    recorded = f"{consent.recorded_at:%Y-%m-%d %H:%M} UTC"
-    yield f"  Consent/{consent.id} version {consent.version}, recorded {recorded}: {_state(one, now)}"
-    if consent.root is not None and one.current:
-        yield from (f"    {words}" for words in _rule_words(consent.root))
-
-
-def _rule_words(rule: Provision, lead: str = "") -> Iterator[str]:
-    parts = [lead + ("permits" if rule.type == "permit" else "denies")]
-    parts.append(" and ".join(_data_words(rule)) or "everything")
-    if rule.labels:
-        parts.append("labelled " + ", ".join(rule.labels))
-    if rule.data_period is not None:
-        start, end = rule.data_period.start, rule.data_period.end
-        parts.append(" ".join(("made", *_between(start, end))))
-    if rule.actors:
-        parts.append("to " + ", ".join(rule.actors))
-    if rule.purposes:
-        parts.append("for " + ", ".join(PURPOSE_WORDS.get(code, code) for code in rule.purposes))
-    parts += _between(rule.period_start, rule.period_end)
-    yield " ".join(parts)
-    for nested in rule.nested:
-        yield from _rule_words(nested, "except that it ")
-
-
-def _data_words(rule: Provision) -> Iterator[str]:
-    if rule.authored_by is not None:
-        yield "what " + ", ".join(rule.authored_by) + " holds"
-    if rule.studies:
-        yield f"{len(rule.studies)} named {'study' if len(rule.studies) == 1 else 'studies'}"
-
-
-def _between(start: datetime | None, end: datetime | None) -> Iterator[str]:
-    if start is not None:
-        yield f"from {start.isoformat()}"
-    if end is not None and end != FOREVER:
-        yield f"until before {end.isoformat()}"

@@ -7,6 +7,7 @@ import click
 from gateway.adapters.registry import FacilityRegistry
 from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
+from gateway.cli.consent_words import POLICY_WORDS, version_words
 from gateway.cli.consents import open_consents
 from gateway.cli.context import Operator, print_json
 from gateway.cli.patient_argument import patient_ref
@@ -15,7 +16,7 @@ from gateway.consent.label_rules_file import load_label_rules
 from gateway.consent.policy import Decision
 from gateway.consent.words import PURPOSE_WORDS
 from gateway.errors import LoadRefused
-from gateway.model import ClientID, Facility, Requester
+from gateway.model import ClientID, Facility, ImplicitPolicy, Requester
 from gateway.mpi.resolve import PatientIndex
 from gateway.purposes import code_of
 from gateway.search import holders_of
@@ -38,12 +39,15 @@ def command(client_id: str, patient: str, purposes: tuple[str, ...], subject_id:
         if found is None:
             raise LoadRefused(["patient not known"])
         holders = holders_of(found, FacilityRegistry(operator.engine, operator.keys).all())
-        policy = open_consents(operator).find(found.id)
+        consents = open_consents(operator)
+        policy = consents.find(found.id)
         facilities = [holder.facility for holder in holders.values()]
         floors = load_label_rules(operator.settings).floors(facilities)
         decisions = decide_query(policy, requester, list(holders), operator.now, floors)
         details = (("client", client.id), *(("purpose", code) for code in requester.purposes))
         operator.note("explain", patient=found.id, details=details)
+        on_file = () if as_json else [one for one in consents.history(found.id) if one.current]
+        now = operator.now
     if as_json:
         asked = [one.id for one in facilities if _is_asked(one, decisions[one.id])]
         print_json(
@@ -53,6 +57,9 @@ def command(client_id: str, patient: str, purposes: tuple[str, ...], subject_id:
     why = " and ".join(PURPOSE_WORDS[code] for code in requester.purposes)
     click.echo(f"{client.name} of {client.organization} asks for Patient/{found.id}, for {why}")
     click.echo("\n".join(_table(facilities, [decisions[one.id] for one in facilities])))
+    click.echo("\nWhat the patient has said:")
+    click.echo("\n".join(words for one in on_file for words in version_words(one, now)) or "  no consent is on file")
+    click.echo("\n" + "\n".join(_notes(list(decisions.values()), policy.implicit)))
 
 
 def _purposes(client: Client, stated: Sequence[str]) -> tuple[str, ...]:
@@ -105,3 +112,14 @@ def _table(facilities: Sequence[Facility], decisions: Sequence[Decision]) -> Ite
         suspended = " (suspended by the operator)" if facility.suspended else ""
         kind = "permit" if decision.permitted else "deny"
         yield f"{facility.id:<{width}}  {asked:<5}  {kind:<8}  {decision.reason}{suspended}"
+
+
+def _notes(decisions: Sequence[Decision], implicit: ImplicitPolicy) -> Iterator[str]:
+    """How to read it: only what these decisions need."""
+    if any(decision.policy for decision in decisions):
+        yield f"What no consent in force speaks of, the policy {implicit} decides: {POLICY_WORDS[implicit]}."
+    if any(not decision.permitted and len(decision.consents) > 1 for decision in decisions):
+        yield "Of several consents in force a deny wins, whichever is newer."
+    if any(decision.partial for decision in decisions):
+        yield "Study by study: which studies may be shown is decided when the facility has answered."
+    yield "Nobody was asked. This is what would be decided now."

@@ -53,6 +53,46 @@ def test_t052_a_barred_facility_would_not_be_asked(gateway: Gateway) -> None:
     assert table[3].split()[:3] == ["south", "no", "deny"]
 
 
+def test_a_person_reads_what_was_said_and_what_it_comes_to(gateway: Gateway) -> None:
+    """Each Consent in words, whether it counts, which wins, what is still open, and that nobody was asked."""
+    person = f"{domain_of('north')}|boris"
+    study = {"meaning": "instance", "reference": {"identifier": {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}}}
+    some = {
+        "type": "permit",
+        "period": {"start": "2026-01-01", "end": "2099-12-31"},
+        "dataPeriod": {"start": "2024", "end": "2024-06-30"},
+        "purpose": [a_coding("TREAT"), a_coding("HPAYMT")],
+        "actor": [an_actor(reference="Organization/north")],
+        "provision": [{"type": "deny", "data": [study]}],
+    }
+    never = consent_of("boris", {"type": "deny"}, id="c-never", status="draft")
+    load_consents(gateway, consent_of("boris", some), never)
+    told = gateway.run("explain", "--client", "ehr", "--patient", person).stdout
+    assert (
+        "    permits everything made from 2024-01-01 to 2024-06-30 to Organization/north for treatment or payment"
+        " (from 2026-01-01 UTC to the end of 2099-12-31 UTC)\n"
+        "    except that it denies 1 named study\n"
+    ) in told
+    assert "Consent/c-never version 1" in told
+    assert ": draft\n" in told
+    assert "Study by study: " in told
+    assert told.endswith("Nobody was asked. This is what would be decided now.\n")
+    assert "a deny wins" not in told
+
+    load_consents(gateway, {**never, "status": "active"})
+    told = gateway.run("explain", "--client", "ehr", "--patient", person).stdout
+    assert "Of several consents in force a deny wins, whichever is newer." in told
+    assert "Consent/c-never version 2" in gateway.run("consents", "show", person).stdout
+    gateway.run("consents", "revoke", "c-never")
+    load_consents(gateway, consent_of("boris", {"type": "permit", "purpose": [a_coding("TREAT")]}))
+
+    nothing = f"{domain_of('north')}|anne"
+    for argv in (("explain", "--client", "ehr", "--patient", nothing), ("consents", "show", nothing)):
+        told = gateway.run(*argv).stdout
+        assert "no consent is on file" in told
+        assert "the policy basic-normal decides: treatment is permitted, without break-glass" in told
+
+
 def test_who_asks_and_the_clinician_behind_it_count(gateway: Gateway) -> None:
     """Actors: the client's organisation, or the user stated with --subject-id."""
     recipients = [an_actor(reference="Organization/south"), an_actor(reference="Practitioner/dr")]
