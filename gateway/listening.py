@@ -6,6 +6,7 @@ import socket
 from gateway.errors import ConfigurationError, GatewayError
 
 _BACKLOG = 2048
+_NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL)
 
 
 class PortTaken(GatewayError):
@@ -32,6 +33,6 @@ def cannot_listen(exc: OSError, host: str, port: int, *, setting: str) -> Gatewa
         return ConfigurationError(
             [f"{where} is a port for which this user has no right; choose one above 1023, behind a proxy"]
         )
-    if exc.errno == errno.EADDRNOTAVAIL or isinstance(exc, socket.gaierror):
+    if exc.errno in (errno.EADDRNOTAVAIL, *_NO_SUCH_NAME):
         return ConfigurationError([f"{where} is not an address of this machine; 127.0.0.1 is one, 0.0.0.0 all of them"])
     return ConfigurationError([f"{where} can't be listened on (error {exc.errno})"])

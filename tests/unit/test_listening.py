@@ -23,6 +23,7 @@ def test_a_port_that_is_taken_is_no_matter_of_the_settings() -> None:
         (OSError(errno.EACCES, "x"), "no right; choose one above 1023"),
         (OSError(errno.EADDRNOTAVAIL, "x"), "not an address of this machine"),
         (socket.gaierror(socket.EAI_NONAME, "x"), "not an address of this machine"),
+        (OSError(socket.EAI_NONAME, "x"), "not an address of this machine"),
         (OSError(errno.EMFILE, "x"), r"can't be listened on \(error 24\)"),
     ],
 )
