@@ -14,6 +14,8 @@ from flask import Flask, Response, request
 from bench.bare_server import BareServer
 
 URLS = os.environ["BENCH_URLS"].split()
+QUERIES = {"studies": os.environ["BENCH_STUDIES_QUERY"], "series": os.environ["BENCH_SERIES_QUERY"]}
+"""What follows the PatientID in the requests that the gateway sends."""
 app = Flask(__name__)
 local = threading.local()
 
@@ -33,7 +35,7 @@ def search() -> Response:
     multi, easies = handles()
     wanted = []
     for number, url in enumerate(URLS):
-        wanted += [f"{url}/{level}?PatientID=F{number}-{patient}" for level in ("studies", "series")]
+        wanted += [f"{url}/{level}?PatientID=F{number}-{patient}{query}" for level, query in QUERIES.items()]
     for (curl, body), url in zip(easies, wanted, strict=True):
         body.seek(0)
         body.truncate()

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from joserfc.jwk import ECKey
 
 from bench.archives import CannedArchives, local_id
+from gateway.adapters.qido_answer import SERIES, STUDIES
 from tests.services.process import Server, accepts_connections, free_port
 
 NATIONAL = "urn:oid:2.16.840.1.113883.4.330.840"
@@ -88,6 +89,8 @@ class Bare(Subject):
     def start(self, workers: int, threads: int) -> Server:
         env = {
             **os.environ,
+            "BENCH_STUDIES_QUERY": f"&limit=1000&offset=0{STUDIES.fields}",
+            "BENCH_SERIES_QUERY": f"&limit=1000&offset=0{SERIES.fields}",
             "BENCH_URLS": " ".join(self.archives.url(n) for n in range(self.archives.shape.facilities)),
             "BENCH_LISTEN": f"127.0.0.1:{self.port}",
             "BENCH_WORKERS": str(workers),

@@ -6,13 +6,12 @@ from typing import Any, Literal
 
 from gateway.imaging.body_sites import is_body_site
 from gateway.imaging.modalities import modality_codings
-from gateway.imaging.study import Study
+from gateway.imaging.study import Study, microseconds_of
 from gateway.model import DateBound, Moment, StudyQuery, Token
 
 DICOM_UID = "urn:dicom:uid"
 STATUS = "http://hl7.org/fhir/imagingstudy-status"
 _OID = "urn:oid:"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AN_INSTANT = timedelta(microseconds=1)
 _A_SECOND = timedelta(seconds=1)
 _LAST = 2**62
@@ -58,13 +57,11 @@ def sort_key(study: Study, sort: Sequence[tuple[SortKey, bool]]) -> tuple[int | 
 
 def _place(study: Study, key: SortKey, descends: bool) -> int:
     if key == "_lastUpdated":
-        at = study.last_updated
+        place = microseconds_of(study.last_updated)
     elif study.started:
-        at = study.started.moment.start
+        place = study.started.place
     else:
         return _LAST
-    since = at - _EPOCH
-    place = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return -place if descends else place
 
 

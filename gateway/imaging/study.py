@@ -4,13 +4,14 @@ A query makes hundreds of these: they are named tuples, which are made in a thir
 takes and can be changed as little. Their fields are given by name.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from gateway.model import Coding, FacilityID, Identifier, LocalPatientID, Moment, StudyUID
 
 Availability = Literal["available", "unknown"]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +19,21 @@ class Started:
     """When a study or series began.
 
     `text` is a FHIR dateTime: with a time only where its offset is known, else the date alone (FHIR R4 §dateTime).
-    `moment` is the interval it denotes, for searching and sorting.
+    `moment` is the interval it denotes, for searching and sorting; `place` its start in microseconds since 1970 UTC.
     """
 
     text: str
     moment: Moment
+    place: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "place", microseconds_of(self.moment.start))
+
+
+def microseconds_of(time: datetime) -> int:
+    """Since 1970 in UTC, exactly."""
+    since = time - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 class Series(NamedTuple):
