@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.consent.fhir_consent import is_r5
-from gateway.consent.fhir_reference import patients_in
+from gateway.consent.fhir_reference import names_in, patients_in
 from gateway.errors import InvalidQuery, LoadRefused
 from gateway.model import PatientRef
 
@@ -13,15 +13,18 @@ _OURS = ("versionId", "lastUpdated")
 Resource = dict[str, Any]
 
 
-def require_performer(resource: Mapping[str, Any]) -> None:
-    """It names who has decided: a system files on somebody's behalf only (IHE PCF: `performer` 1..*)."""
+def performers_of(resource: Mapping[str, Any]) -> tuple[str, ...]:
+    """Who has decided, by every name: a system files on somebody's behalf only (IHE PCF: `performer` 1..*).
+
+    Raises LoadRefused where nobody is named.
+    """
     element = "grantor" if is_r5(resource) else "performer"
     performers = resource.get(element)
-    named = isinstance(performers, list) and any(
-        isinstance(one, dict) and (one.get("reference") or one.get("identifier")) for one in performers
-    )
+    stated = [one for one in performers if isinstance(one, dict)] if isinstance(performers, list) else []
+    named = tuple(name for one in stated for name in names_in(one))
     if not named:
         raise LoadRefused([f"Consent.{element}: expected who has decided: the patient, or who acts for them"])
+    return named
 
 
 def patient_in(resource: Mapping[str, Any], base: str) -> PatientRef:

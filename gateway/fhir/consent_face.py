@@ -22,7 +22,7 @@ from gateway.disclosure import Request, who
 from gateway.errors import Conflict, InvalidQuery, LoadRefused, NotAcceptable, NotFound, StaleVersion
 from gateway.fhir.answer_form import AnswerForm
 from gateway.fhir.bundle import searchset
-from gateway.fhir.consent_body import TYPE, as_the_client_says, consent_in, patient_in, require_performer, version_in
+from gateway.fhir.consent_body import TYPE, as_the_client_says, consent_in, patient_in, performers_of, version_in
 from gateway.fhir.consent_obligations import answers_of
 from gateway.fhir.consent_operations import document_in, patients_named_in, with_document
 from gateway.fhir.consent_pages import page_of_consents
@@ -238,13 +238,14 @@ class ConsentFace:
         expected: int | None,
     ) -> Told:
         stated = as_the_client_says({**resource, "id": id_})
-        require_performer(stated)
+        performers = performers_of(stated)
         to_r4(stated)  # what couldn't be told to its own filer is refused by its path
         filing: Filing = replace(self.desk.read(stated), expected=expected)
         require_bound_patient(
             requester, PatientRef(id=filing.patient), self.rooms.mpi.resolve(_ref(filing)), self.rooms
         )
-        self._audit(request, kind, requester, filing.patient, [f"{TYPE}/{id_}"], "asked for")
+        on_behalf = tuple(("performer", name) for name in performers)  # FAST: on whose behalf it was filed
+        self._audit(request, kind, requester, filing.patient, [f"{TYPE}/{id_}"], "asked for", details=on_behalf)
         (filed,) = self.desk.consents.save([filing], self.rooms.clock())
         return self._tell(id_, filed, requester, request, kind, filing.patient)
 
@@ -270,6 +271,7 @@ class ConsentFace:
         change: str = "",
         *,
         outcome: Outcome = "success",
+        details: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Raises AuditUnavailable: then nothing is changed, or told."""
         record = AuditRecord(
@@ -283,6 +285,7 @@ class ConsentFace:
             request=request.raw,
             request_id=request.id,
             resources=tuple(resources),
+            details=details,
         )
         self.rooms.audit.record([record])
 

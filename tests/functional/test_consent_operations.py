@@ -54,6 +54,15 @@ def test_what_is_filed_is_active(registry: Registry, name: str) -> None:
     assert registry.send("GET", f"/Consent/{told['id']}").json == told
 
 
+def test_t073_on_whose_behalf_it_was_filed_is_in_the_audit(registry: Registry) -> None:
+    """The client that filed it, and whoever had decided: here somebody who acts for the patient."""
+    performer = [{"reference": "RelatedPerson/mother", "identifier": {"system": "urn:national", "value": "9"}}]
+    created = registry.create("anne", performer=performer)
+    kept = [one for one in registry.audit() if f"Consent/{created['id']}" in one.get("resources", ())]
+    assert [(one["kind"], one["who"]["client_id"]) for one in kept] == [("consent-create", "ehr")]
+    assert kept[0]["details"] == [["performer", "RelatedPerson/mother"], ["performer", "urn:national|9"]]
+
+
 def test_a_bare_consent_is_answered_with_the_consent(registry: Registry) -> None:
     """As a create is."""
     filed = registry.send("POST", "/Consent/$fileConsent", a_consent("chloe", status="draft"))
