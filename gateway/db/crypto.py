@@ -8,7 +8,7 @@ still open and verify.
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -74,11 +74,21 @@ class KeyRing:
 
     def blind(self, purpose: str, *parts: str) -> bytes:
         """A 16-byte keyed hash (BLAKE2b, RFC 7693) of `parts`; under another `purpose` it is another hash."""
-        hasher = _hasher(self.indexing, purpose).copy()
-        for part in parts:
-            raw = part.encode("utf-8", "surrogatepass")
-            hasher.update((_LENGTHS[len(raw)] if len(raw) < 256 else len(raw).to_bytes(4, "big")) + raw)
-        return hasher.digest()
+        return self.blind_all(purpose, (parts,))[0]
+
+    def blind_all(self, purpose: str, many: Iterable[Sequence[str]]) -> list[bytes]:
+        """`blind` of each of `many`, at half the price."""
+        found = []
+        begun = _hasher(self.indexing, purpose)
+        for parts in many:
+            framed = b""
+            for part in parts:
+                raw = part.encode("utf-8", "surrogatepass")
+                framed += (_LENGTHS[len(raw)] if len(raw) < 256 else len(raw).to_bytes(4, "big")) + raw
+            hasher = begun.copy()
+            hasher.update(framed)
+            found.append(hasher.digest())
+        return found
 
 
 def _bound_to(table: str, row: str, key_id: bytes) -> bytes:

@@ -16,7 +16,7 @@ from gateway.model import PatientID
 from gateway.mpi.blocking import HOT_KEY_RECORDS, BlockingKey, tight_keys, wide_keys
 from gateway.mpi.decide import Member
 from gateway.mpi.match_record import MatchRecord
-from gateway.mpi.sealed import block_hash, open_comparable, seal_comparable
+from gateway.mpi.sealed import block_hashes, open_comparable, seal_comparable
 from gateway.mpi.tables import block_key, hot_key, record
 
 _found = record.alias("found")
@@ -152,7 +152,7 @@ class BlockingIndex:
         return self._hashed(tight_keys(content))
 
     def _hashed(self, keys: Iterable[BlockingKey]) -> list[int]:
-        return [block_hash(self._keys, key) for key in keys]
+        return block_hashes(self._keys, keys)
 
 
 def _all_keys(content: MatchRecord) -> Iterable[BlockingKey]:

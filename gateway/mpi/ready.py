@@ -16,7 +16,7 @@ from gateway.mpi.normalise import normalise
 from gateway.mpi.normalise_identifier import is_placeholder
 from gateway.mpi.patient_record import PatientRecord
 from gateway.mpi.sealed import (
-    block_hash,
+    block_hashes,
     content_key,
     identifier_key,
     open_patient,
@@ -93,8 +93,8 @@ class Readier:
         if not self._matched:
             return stored
         said = normalise(stated, today=today, strong_systems=self._strong_systems)
-        tight = dict.fromkeys(block_hash(keys, key) for key in tight_keys(said))
-        wide = (block_hash(keys, key) for key in wide_keys(said))
+        tight = dict.fromkeys(block_hashes(keys, looked_under := tight_keys(said)))
+        wide = block_hashes(keys, [key for key in wide_keys(said) if key not in looked_under])
         return stored._replace(
             comparable=seal_comparable(keys, source, said),
             tight=tuple(tight),

@@ -1,6 +1,6 @@
 """How the index keeps what may not be read from its files: identifiers as keyed hashes, Patients sealed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -55,8 +55,13 @@ def open_comparable(keys: KeyRing, source: bytes, sealed: bytes) -> MatchRecord:
 
 
 def block_hash(keys: KeyRing, key: tuple[str, str]) -> int:
-    """A blocking key as the index keeps it: 64 bits of a keyed hash."""
-    return int.from_bytes(keys.blind("mpi.block", *key)[:8], signed=True)
+    """A blocking key as the index keeps it."""
+    return block_hashes(keys, (key,))[0]
+
+
+def block_hashes(keys: KeyRing, wanted: Iterable[tuple[str, str]]) -> list[int]:
+    """Blocking keys as the index keeps them: 64 bits of a keyed hash of each."""
+    return [int.from_bytes(one[:8], signed=True) for one in keys.blind_all("mpi.block", wanted)]
 
 
 def source_identifier(patient: Mapping[str, Any], system: str) -> Identifier:

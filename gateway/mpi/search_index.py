@@ -20,9 +20,8 @@ _DROP = delete(search_key).where(
 
 def hashed_keys(keys: KeyRing, wanted: Iterable[SearchKey]) -> list[int]:
     """The keyed hashes of `wanted`, each once."""
-    return list(
-        dict.fromkeys(int.from_bytes(keys.blind("mpi.search", "|".join(one))[:8], signed=True) for one in wanted)
-    )
+    hashed = keys.blind_all("mpi.search", (("|".join(one),) for one in wanted))
+    return list(dict.fromkeys(int.from_bytes(one[:8], signed=True) for one in hashed))
 
 
 class SearchIndex:
