@@ -61,7 +61,7 @@ def match_patients(
         if person in shown
     }
     ranked = questions.rank(candidates, visible)
-    grades = [questions.grade(one, candidates) for one in ranked]
+    grades = questions.grades(ranked, candidates)
     places = only_certain(grades) if only_certain_matches else tuple(range(len(ranked)))
     answer = []
     for place in places[:count]:

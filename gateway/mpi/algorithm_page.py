@@ -29,7 +29,8 @@ _GRADES = """\
 |---|---|
 | `certain` | reaches `link`, no guard, the mean over the person's records reaches `mean`, \
 and the question weighs {weight} or more by the input weights of HL7 Identity Matching |
-| `probable` | reaches `link`, but a guard, the person's other records or too little said keep it from being certain |
+| `probable` | reaches `link`, but a guard, the person's other records, too little said \
+or another person who is 10 bits more alike keep it from being certain |
 | `possible` | reaches `review` |
 
 `search.score` is 1 / (1 + 2^-weight). Name, birth date and sex alone weigh 5, and are never `certain`.

@@ -14,6 +14,8 @@ from gateway.mpi.match_record import MatchRecord
 Grade = Literal["certain", "probable", "possible", "certainly-not"]
 """http://terminology.hl7.org/CodeSystem/match-grade"""
 
+OUTDONE_BITS = 10.0
+"""How much more alike another person must be for an answer not to be certain."""
 CERTAIN_WEIGHT = 9
 """The input weight from which a question may be answered `certain` (HL7 Identity Matching, invariant idi-L0)."""
 
@@ -42,6 +44,16 @@ def input_weight(question: MatchRecord) -> int:
 def grade_answer(grade: Grade, question: MatchRecord) -> Grade:
     """The grade an answer to a question gets: `certain` only where the question says enough for it."""
     return "probable" if grade == "certain" and input_weight(question) < CERTAIN_WEIGHT else grade
+
+
+def grade_answers(ranked: Sequence[tuple[Grade, float]], question: MatchRecord) -> tuple[Grade, ...]:
+    """The grades of all answers to a question, given each person's grade and match weight, the most alike first.
+
+    Whom another is so much more alike to isn't certain: that both are meant is a thousand times less likely.
+    """
+    best = max((bits for _, bits in ranked), default=0.0)
+    outdone = ("probable" if grade == "certain" and best - bits >= OUTDONE_BITS else grade for grade, bits in ranked)
+    return tuple(grade_answer(grade, question) for grade in outdone)
 
 
 def only_certain(grades: Sequence[Grade]) -> tuple[int, ...]:

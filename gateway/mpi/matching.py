@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, func, select
 
 from gateway.db.crypto import KeyRing
-from gateway.db.prepared import Prepared
+from gateway.db.prepared import Prepared, Session
 from gateway.model import PatientID
 from gateway.mpi.algorithm import Algorithm
 from gateway.mpi.blocking_index import BlockingIndex, Readied
@@ -86,10 +86,10 @@ class MatchingRule:
             size *= 2
         return self._made(size)
 
-    def matcher_in(self, connection: Connection) -> Matcher:
+    def matcher_in(self, session: Session) -> Matcher:
         """The matcher for the index there, as large as it was a moment ago."""
         if self._uses % _USES_OF_A_COUNT == 0:
-            self._records = _SIZE.all(connection)[0][0] or 0
+            self._records = _SIZE.all(session)[0][0] or 0
         self._uses += 1
         return self.matcher(self._records)
 

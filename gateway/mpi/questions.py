@@ -6,36 +6,50 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, bindparam, exists, func, select
+from sqlalchemy import Engine, bindparam, case, exists, func, select
 
 from gateway.db.crypto import KeyRing
-from gateway.db.session import in_parts, reading
+from gateway.db.lookup import looking
+from gateway.db.prepared import Prepared
 from gateway.model import PatientID
 from gateway.mpi.blocking import MOST_CANDIDATES, tight_keys, wide_keys
 from gateway.mpi.decide import Member, PersonMatch, rank_persons
-from gateway.mpi.grade import Grade, grade_answer
-from gateway.mpi.match_record import MatchRecord, unpack
+from gateway.mpi.grade import Grade, grade_answers
+from gateway.mpi.match import Matcher
+from gateway.mpi.match_record import MatchRecord
 from gateway.mpi.matching import MatchingRule
 from gateway.mpi.normalise import normalise
+from gateway.mpi.sealed import block_hash, open_comparable
 from gateway.mpi.tables import block_key, hot_key, record
 
 _NOBODY = 0
-_LIKELIEST = (
-    select(record.c.person_id)
-    .join(block_key, block_key.c.record_id == record.c.record_id)
+_LONE_KINDS = frozenset(("identifier", "email", "phone"))
+"""Keys that say something even where nothing else is shared; of another one alone no likeness is made."""
+_shared = (
+    # The keys alone tell who shares most, without reading a record.
+    select(block_key.c.record_id, func.count().label("keys"))
     .where(
         block_key.c.key.in_(bindparam("wanted", expanding=True)),
-        record.c.active,
         ~exists(select(hot_key.c.key).where(hot_key.c.key == block_key.c.key)),
     )
-    .group_by(record.c.record_id, record.c.person_id)
-    .order_by(func.count().desc(), record.c.record_id)
+    .group_by(block_key.c.record_id)
+    .having((func.count() > 1) | (func.max(case((block_key.c.key.in_(bindparam("lone", expanding=True)), 1))) == 1))
+    .order_by(func.count().desc(), block_key.c.record_id)
     .limit(MOST_CANDIDATES)
+    .subquery()
 )
-_MEMBERS = select(record.c.record_id, record.c.person_id, record.c.identifier_key, record.c.comparable).where(
-    record.c.person_id.in_(bindparam("wanted", expanding=True)), record.c.active, record.c.comparable.is_not(None)
+_sharer = record.alias("sharer")
+_MEMBERS = Prepared(
+    select(record.c.record_id, record.c.person_id, record.c.identifier_key, record.c.comparable).where(
+        record.c.active,
+        record.c.comparable.is_not(None),
+        record.c.person_id.in_(
+            select(_sharer.c.person_id)
+            .join(_shared, _shared.c.record_id == _sharer.c.record_id)
+            .where(_sharer.c.active)
+        ),
+    )
 )
-_SIZE = select(func.max(record.c.record_id))
 
 Persons = Mapping[PatientID, Sequence[Member]]
 
@@ -46,8 +60,8 @@ class Candidates:
 
     question: MatchRecord
     persons: Persons
-    records: int
-    """About how many records the index holds."""
+    matcher: Matcher
+    """For an index of its size."""
 
 
 class PatientQuestions:
@@ -66,25 +80,24 @@ class PatientQuestions:
     def find(self, patient: Mapping[str, Any], now: datetime) -> Candidates:
         """The persons that share most keys with the description. Raises DependencyUnavailable."""
         question = normalise(patient, today=now.date(), strong_systems=self._rule.strong_systems)
-        keys = dict.fromkeys((*tight_keys(question), *wide_keys(question)))
-        wanted = [int.from_bytes(self._keys.blind("mpi.block", *key)[:8], signed=True) for key in keys]
+        keys = tuple(dict.fromkeys((*tight_keys(question), *wide_keys(question))))
+        wanted = [block_hash(self._keys, key) for key in keys]
+        lone = [value for (kind, _), value in zip(keys, wanted, strict=True) if kind in _LONE_KINDS]
         persons: defaultdict[PatientID, list[Member]] = defaultdict(list)
-        with reading(self._engine) as connection:
-            size = connection.execute(_SIZE).scalar() or 0
-            likeliest = connection.execute(_LIKELIEST, {"wanted": wanted}).scalars().all() if wanted else []
-            for part in in_parts(sorted(set(likeliest))):
-                for record_id, person, source, sealed in connection.execute(_MEMBERS, {"wanted": part}):
-                    opened = unpack(self._keys.open(f"{record.name}.comparable", source.hex(), sealed))
-                    persons[PatientID(person)].append(Member(record_id, opened))
-        return Candidates(question=question, persons=dict(persons), records=size)
+        with looking(self._engine) as session:
+            matcher = self._rule.matcher_in(session)
+            rows = _MEMBERS.all(session, wanted=wanted, lone=lone or wanted[:1]) if len(wanted) > 1 or lone else []
+        for record_id, person, source, sealed in rows:
+            persons[PatientID(person)].append(Member(record_id, open_comparable(self._keys, source, sealed)))
+        return Candidates(question=question, persons=dict(persons), matcher=matcher)
 
     def rank(self, candidates: Candidates, persons: Persons) -> tuple[PersonMatch, ...]:
         """Those of `persons` that are at least possible, by the records given for them, the most alike first."""
-        return rank_persons(Member(_NOBODY, candidates.question), persons, self._rule.matcher(candidates.records))
+        return rank_persons(Member(_NOBODY, candidates.question), persons, candidates.matcher)
 
-    def grade(self, match: PersonMatch, candidates: Candidates) -> Grade:
-        """How sure the answer is: `certain` only where the question says enough for it."""
-        return grade_answer(match.grade, candidates.question)
+    def grades(self, ranked: Sequence[PersonMatch], candidates: Candidates) -> tuple[Grade, ...]:
+        """How sure each answer is: `certain` only where the question says enough, and nobody is far more alike."""
+        return grade_answers([(one.grade, one.best.bits) for one in ranked], candidates.question)
 
 
 def score(match: PersonMatch, question: MatchRecord) -> float:

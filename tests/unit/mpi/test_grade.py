@@ -3,7 +3,16 @@
 import pytest
 
 from gateway.mpi.algorithm import Thresholds
-from gateway.mpi.grade import CERTAIN_WEIGHT, Grade, grade_answer, grade_person, input_weight, only_certain
+from gateway.mpi.grade import (
+    CERTAIN_WEIGHT,
+    OUTDONE_BITS,
+    Grade,
+    grade_answer,
+    grade_answers,
+    grade_person,
+    input_weight,
+    only_certain,
+)
 from gateway.mpi.match_record import MatchRecord
 from tests.factories_matching import a_record
 
@@ -45,6 +54,16 @@ def test_name_birth_date_and_sex_alone_are_never_certain() -> None:
     assert grade_answer("certain", bare) == "probable"
     assert grade_answer("certain", a_record()) == "certain"
     assert grade_answer("possible", bare) == "possible"
+
+
+def test_whom_another_is_far_more_alike_to_is_not_certain() -> None:
+    """A sister with a sister's name, beside the one who is meant; two that are about as alike both stay certain."""
+    said = a_record()
+
+    assert grade_answers([("certain", 56.0), ("certain", 56.0 - OUTDONE_BITS)], said) == ("certain", "probable")
+    assert grade_answers([("certain", 56.0), ("certain", 50.0)], said) == ("certain", "certain")
+    assert grade_answers([("probable", 56.0), ("certain", 30.0)], said) == ("probable", "probable")
+    assert grade_answers([], said) == ()
 
 
 def test_two_certain_matches_are_none() -> None:
