@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.adapters.base import FacilityReply
 from gateway.consent.policy import ConsentVersion, PatientPolicy
 from gateway.disclosure import Request
-from gateway.errors import AllFacilitiesFailed, NotFound
+from gateway.errors import AllFacilitiesFailed, BreakGlassRefused, NotFound
 from gateway.fhir.paging import page_of
 from gateway.imaging.matching import sort_key
 from gateway.model import PatientRef, Requester, StudyQuery
@@ -35,8 +35,11 @@ def a_house(policy: PatientPolicy) -> FakeRooms:
 
 
 def search(fake: FakeRooms, requester: Requester) -> SearchAnswer:
-    """Everything that matches."""
-    return search_imaging_studies(QUERY, requester, fake.rooms, a_deadline(), REQUEST, tuple)
+    """Everything that matches; of a break-glass that opens nothing, which is refused aloud, that is nothing."""
+    try:
+        return search_imaging_studies(QUERY, requester, fake.rooms, a_deadline(), REQUEST, tuple)
+    except BreakGlassRefused:
+        return SearchAnswer(facilities={})
 
 
 def told(answer: SearchAnswer) -> set[tuple[str, str]]:
@@ -50,7 +53,7 @@ def read(fake: FakeRooms, uid: str, requester: Requester) -> set[str]:
         study, _ = read_imaging_study(
             fake.sightings.study_id(PERSON, uid), requester, fake.rooms, a_deadline(), REQUEST
         )
-    except NotFound:
+    except (NotFound, BreakGlassRefused):
         return set()
     return set(study.facilities)
 
