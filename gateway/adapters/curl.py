@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pycurl
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from certifi import where
 
 from gateway.adapters.base import ExchangeFailure, HTTPExchange, HTTPResult
 from gateway.adapters.http import MOST_BYTES_A_FACILITY, Allowance, Terms
@@ -272,7 +272,7 @@ def _set_fixed_options(curl: pycurl.Curl, terms: Terms) -> None:
 @lru_cache(maxsize=1)
 def system_ca_file() -> str:
     """The certificate authorities this machine trusts, or Mozilla's where it keeps no such file."""
-    return next((path for path in _SYSTEM_CA_FILES if Path(path).is_file()), DEFAULT_CA_BUNDLE_PATH)
+    return next((path for path in _SYSTEM_CA_FILES if Path(path).is_file()), where())
 
 
 _of_this_thread = threading.local()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from msgspec import Struct, to_builtins
 
 from gateway.audit.record import Asked, AuditRecord, Decided, Released, Who
 
@@ -54,9 +55,13 @@ def _members(part: object) -> dict[str, object]:
 
 
 _DEFAULTS: dict[type, tuple[tuple[str, object], ...]] = {
-    part: tuple((field.name, field.default) for field in fields(part))
-    for part in (AuditRecord, Who, Asked, Decided, Released)
+    part: tuple((field.name, field.default) for field in fields(part)) for part in (AuditRecord, Who)
 }
+
+
+def _plain_members(part: Struct) -> dict[str, object]:
+    members: dict[str, object] = to_builtins(part)
+    return {name: value if _is_short(value) else _plain(name, value) for name, value in members.items()}
 
 
 def _is_short(value: object) -> bool:
@@ -66,8 +71,10 @@ def _is_short(value: object) -> bool:
 def _plain(name: str, value: object) -> object:
     if isinstance(value, str):
         return _text(value, MOST_CHARACTERS_OF_A_REQUEST if name == "request" else MOST_CHARACTERS)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [item if _is_short(item) else _plain(name, item) for item in value]
+    if isinstance(value, Struct):
+        return _plain_members(value)
     if type(value) in _DEFAULTS:
         return _members(value)
     if isinstance(value, datetime):

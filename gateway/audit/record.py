@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from msgspec import Struct
+
 AuditKind = Literal[
     "imaging-search",
     "imaging-read",
@@ -46,8 +48,7 @@ class Who:
     """The address the request came from."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One facility that was asked, and how that went."""
 
     facility: str
@@ -59,8 +60,7 @@ class Asked:
     incomplete: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class Decided(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One consent decision that was relied on: for a facility as a whole, or for one study of it."""
 
     facility: str
@@ -74,8 +74,7 @@ class Decided:
     """Study Instance UID, where the decision is about one study."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
+class Released(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What left the gateway, by facility: the Study Instance UIDs whose links were handed out."""
 
     facility: str
