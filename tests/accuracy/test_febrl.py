@@ -22,7 +22,12 @@ SLACK = 0.0003
     ],
 )
 def test_febrl_is_linked_by_itself(dataset: str, national: bool, least_f1: float, most_false: int) -> None:
-    """Automatic links reach the asked F1; false links are counted apart, and there are none in FEBRL 1, 3 and 4."""
+    """Automatic links reach the asked F1; false links are counted apart, and there are none in FEBRL 1, 3 and 4.
+
+    The one of FEBRL 2 is two persons of one rare name and birth year with neighbouring postcodes, one of them without a
+    street: 4.264 bits where 4.25 link. Their national identifiers differ, which says little there, since FEBRL mistypes
+    those too: the guard that would hold the pair costs a tenth of the recall.
+    """
     quality, _ = link(febrl(dataset, national=national), febrl_algorithm(), loose=True)
 
     assert quality.false_pairs <= most_false

@@ -93,3 +93,38 @@ def test_records_of_one_batch_are_linked_with_each_other(gateway: Shell) -> None
     assert len(shown["records"]) == 2
     assert gateway.run_json("patients", "show", f"{NORTH}|N-2")["records"][0]["family"] == ["Okafor"]
     assert gateway.run_json("patients", "show", f"{NORTH}|N-3")["conflicts"]
+
+
+def test_bad_lines_keep_their_numbers_whichever_process_reads_them(gateway: Shell) -> None:
+    """Good lines are kept in their order, also where the file is long enough to be read by several processes."""
+    good = [
+        json.dumps(a_patient(f"N-{number % 2900}", birth_date=f"19{number % 90 + 10}-01-01")) for number in range(3000)
+    ]
+    lines = [*good[:2600], "{", *good[2600:2800], json.dumps({"resourceType": "Patient"}), *good[2800:]]
+    file = str(gateway.write("patients.ndjson", "\n".join(lines)))
+    report = json.loads(gateway.run("patients", "load", file, "--json", "--processes", "2", expect=1).stdout)
+    assert (report["loaded"], report["updated"]) == (2900, 100)
+    assert [one["line"] for one in report["rejected"]] == [2601, 2802]
+    last = gateway.run_json("patients", "show", f"{NORTH}|N-99")["records"][0]
+    assert last["birthDate"] == f"19{2999 % 90 + 10}-01-01"
+
+
+def test_what_is_linked_later_is_linked_by_the_next_relink(gateway: Shell) -> None:
+    """A shared identifier makes one person then, and not before."""
+    patients = [a_patient("N-1", national="4711"), a_patient("S-1", system=SOUTH, national="4711"), a_patient("N-2")]
+    file = str(gateway.write("patients.ndjson", ndjson(iter(patients))))
+    assert gateway.run_json("patients", "load", file, "--link-later")["loaded"] == 3
+    assert len(gateway.run_json("patients", "show", f"{NORTH}|N-1")["records"]) == 1
+    assert gateway.run_json("patients", "relink", "--dry-run")["moved"] == 1
+    assert gateway.run_json("patients", "relink")["moved"] == 1
+    assert len(gateway.run_json("patients", "show", f"{NORTH}|N-1")["records"]) == 2
+
+
+def test_placeholders_link_nobody(gateway: Shell) -> None:
+    """Neither as records arrive nor together in a batch."""
+    patients = [a_patient(f"N-{number}", national="999999999") for number in range(3)]
+    gateway.run("patients", "load", str(gateway.write("patients.ndjson", ndjson(iter(patients)))))
+    gateway.run(
+        "patients", "load", str(gateway.write("patients.ndjson", ndjson(iter([a_patient("N-9", national="9999")]))))
+    )
+    assert [len(gateway.run_json("patients", "show", f"{NORTH}|N-{one}")["records"]) for one in (0, 1, 9)] == [1, 1, 1]
