@@ -109,7 +109,7 @@ def measure(url: str, folder: Path, file: Path, count: int) -> dict[str, Any]:
         "GATEWAY_STRONG_IDENTIFIER_SYSTEMS": SSN,
         "GATEWAY_MATCHING": "on",
     }
-    gateway = partial(subprocess.run, env=env, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    gateway = partial(subprocess.run, env=env, check=True, stdout=subprocess.PIPE)
     command = [sys.executable, "-m", "gateway"]
     (folder / "facilities.toml").write_text(_FACILITIES)
     gateway([*command, "facilities", "apply", str(folder / "facilities.toml")])
