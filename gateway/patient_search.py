@@ -6,13 +6,24 @@ search finds: whoever would be found by it alone is not there.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.audit.record import AuditRecord
 from gateway.consent.decide import decide_query
 from gateway.consent.labels import Labels
 from gateway.disclosure import Request, answer_record
-from gateway.model import Facility, FacilityID, Identifier, PatientID, PatientRef, Requester, SourceRecord, Token
+from gateway.imaging.matching import holds
+from gateway.model import (
+    Facility,
+    FacilityID,
+    Identifier,
+    Moment,
+    PatientID,
+    PatientRef,
+    Requester,
+    SourceRecord,
+    Token,
+)
 from gateway.mpi.demographics import identifiers_of
 from gateway.mpi.patient_finder import FoundPatient, PatientFinder
 from gateway.mpi.patient_query import PatientQuery, is_described
@@ -20,6 +31,7 @@ from gateway.patients import PatientAnswer
 from gateway.rooms import Rooms
 from gateway.search import holders_of, is_ambiguous, permitted_records, require_bound_patient
 
+_AN_INSTANT = timedelta(microseconds=1)
 MOST_WITHHELD = 20
 """Persons who are withheld that the audit of one search names."""
 
@@ -141,12 +153,19 @@ class _Judge:
         if not any(is_described(patient, self.query.described, self.now) for patient in patients):
             return False
         identifiers = {identifier for patient in patients for identifier in identifiers_of(patient)}
+        if not self._is_changed(permitted):
+            return False
         if self.query.domains and self.query.domains.isdisjoint(identifier.system for identifier in identifiers):
             return False
         return all(
             any(self._carries(one.patient.id, identifiers, token) for token in tokens)
             for tokens in self.query.identifiers
         )
+
+    def _is_changed(self, permitted: Sequence[SourceRecord]) -> bool:
+        at = max(max(source.updated_at, source.linked_at) for source in permitted)
+        changed = Moment(start=at, end=at + _AN_INSTANT)
+        return all(any(holds(one, changed, self.now) for one in bounds) for bounds in self.query.last_updated)
 
     def _carries(self, person: PatientID, identifiers: set[Identifier], token: Token) -> bool:
         if token.system and token.code:

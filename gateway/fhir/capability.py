@@ -21,7 +21,7 @@ _SMART_IMAGING = "http://fhir.org/argonaut/smart-imaging"
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _SECURITY_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
-MATCH = "http://hl7.org/fhir/OperationDefinition/Patient-match"
+MATCH = "https://profiles.ihe.net/ITI/PDQm/OperationDefinition/PDQmMatch"
 PIX = "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"
 _FAST = "http://hl7.org/fhir/us/consent-management"
 _PROFILES = {

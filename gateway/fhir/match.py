@@ -9,7 +9,7 @@ from gateway.errors import InvalidQuery, LoadRefused, UnsupportedParameter
 from gateway.fhir.imaging_face import require_scope
 from gateway.fhir.meta import to_instant
 from gateway.fhir.modifiers import require_understood
-from gateway.fhir.patient import to_patient
+from gateway.fhir.patient import PDQM_MATCHED, to_patient, with_profile
 from gateway.model import Requester
 from gateway.mpi.fhir_patient import require_patient
 from gateway.mpi.idi import CONSUMER_WEIGHT, idi_claims, idi_weight
@@ -69,7 +69,7 @@ class MatchFace:
         }
         if found:
             bundle["entry"] = [self._entry(one) for one in found]
-        return bundle
+        return with_profile(bundle, PDQM_MATCHED)
 
     def _entry(self, one: Likeness) -> dict[str, Any]:
         person = one.found.patient.id

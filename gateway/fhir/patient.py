@@ -14,7 +14,10 @@ from gateway.mpi.patient_query import MOTHERS_MAIDEN_NAME, mothers_maiden_names
 SourcePatient = tuple[SourceRecord, Mapping[str, Any]]
 """A source record, and the FHIR Patient its domain sent."""
 
-PDQM_PATIENT = "https://profiles.ihe.net/ITI/PDQm/StructureDefinition/IHE.PDQm.Patient"
+_PDQM = "https://profiles.ihe.net/ITI/PDQm/StructureDefinition/IHE.PDQm"
+PDQM_PATIENT = f"{_PDQM}.Patient"
+PDQM_FOUND = f"{_PDQM}.QueryPatientResourceResponseMessage"
+PDQM_MATCHED = f"{_PDQM}.MatchParametersOut"
 _LISTS = ("name", "telecom", "address")
 _DEMOGRAPHICS = (
     *("gender", "birthDate", "deceasedBoolean", "deceasedDateTime", "maritalStatus"),
@@ -63,6 +66,14 @@ def _once(values: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         said = {name: part for name, part in value.items() if name not in _OF_NO_MATTER}
         told.setdefault(fold(orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode()), value)
     return list(told.values())
+
+
+def with_profile(bundle: dict[str, Any], profile: str) -> dict[str, Any]:
+    """`bundle` says that it keeps `profile` (of IHE PDQm), where each of its Patients keeps theirs."""
+    patients = [one["resource"] for one in bundle.get("entry", ()) if one["resource"]["resourceType"] == "Patient"]
+    if all(PDQM_PATIENT in one["meta"].get("profile", ()) for one in patients):
+        bundle["meta"]["profile"] = [profile]
+    return bundle
 
 
 def _is_pdqm(resource: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from gateway.fhir.imaging_face import require_scope
 from gateway.fhir.negotiation import is_xml_format
 from gateway.fhir.operation_outcome import outcome
 from gateway.fhir.paging import Cursor, Place, cursor_in, decode_cursor, encode_cursor, page_of, page_url
-from gateway.fhir.patient import to_patient
+from gateway.fhir.patient import PDQM_FOUND, to_patient, with_profile
 from gateway.fhir.patient_order import place_of
 from gateway.fhir.patient_search_params import PatientSearch, parse_patient_search
 from gateway.fhir.query_string import Pairs, write_url
@@ -80,7 +80,7 @@ class PatientFace:
             matches=page.resources,
             outcomes=[outcome("warning", "multiple-matches", _AMBIGUOUS)] if answer.ambiguous else (),
         )
-        return Answered(bundle=bundle, pretty=search.pretty, xml=bool(xml))
+        return Answered(bundle=with_profile(bundle, PDQM_FOUND), pretty=search.pretty, xml=bool(xml))
 
     def read(self, id_: str, requester: Requester, request: Request) -> Resource:
         """The Patient of that id. Raises NotFound where it is absent or wholly withheld."""

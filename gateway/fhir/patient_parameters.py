@@ -64,6 +64,12 @@ PATIENT = SearchTable(
             documentation="The same as `identifier=system|`: the domains of which identifiers are told.",
         ),
         SearchParameter(
+            name="_lastUpdated",
+            type="date",
+            definition=DEFINITIONS + "Resource-lastUpdated",
+            documentation="When what may be seen of the patient last changed; all prefixes. Dates alone are UTC days.",
+        ),
+        SearchParameter(
             name="_sort",
             type="string",
             documentation="`family,given,birthdate` unless said; `_lastUpdated` too, each with `-` to descend.",

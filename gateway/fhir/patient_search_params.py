@@ -57,9 +57,10 @@ def parse_patient_search(pairs: Sequence[tuple[str, str]], *, strict: bool, path
             gender=tuple(parse_tokens(value, "gender") for value in sifted.all("gender")),
             active=tuple(_truths(value) for value in sifted.all("active")),
         ),
+        last_updated=tuple(parse_dates(value, "_lastUpdated") for value in sifted.all("_lastUpdated")),
         domains=_domains(identifiers) | {one for systems in targets for one in systems},
     )
-    if not (query.ids or query.identifiers or query.described):
+    if not (query.ids or query.identifiers or query.described or query.last_updated):
         raise InvalidQuery("a search on Patient says whom it looks for: an identifier, a name, a birth date, …")
     return PatientSearch(**of_form(form), query=query, sort=_sort(sifted))
 

@@ -209,5 +209,7 @@ class PatientQuery:
     ids: AndOfOrs[PatientID] = ()
     identifiers: AndOfOrs[Token] = ()
     described: Description = field(default_factory=Description)
+    last_updated: AndOfOrs[DateBound] = ()
+    """When what may be seen of the person last changed."""
     domains: frozenset[str] = frozenset()
     """The systems of which identifiers are told (IHE PDQm §2:3.78.4.1.2.3); none: all."""

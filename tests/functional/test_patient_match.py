@@ -64,6 +64,9 @@ def grades(answer: requests.Response) -> list[str]:
     """The grades of the entries, in order."""
     assert answer.status_code == 200, answer.text
     bundle = answer.json()
+    assert bundle["meta"]["profile"] == [
+        "https://profiles.ihe.net/ITI/PDQm/StructureDefinition/IHE.PDQm.MatchParametersOut"
+    ]
     assert (bundle["type"], bundle["total"]) == ("searchset", len(bundle.get("entry", [])))
     found = []
     for entry in bundle.get("entry", []):

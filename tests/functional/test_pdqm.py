@@ -81,6 +81,7 @@ def search(exchange: SmallExchange, *pairs: tuple[str, str], **params: str) -> d
     assert answer.status_code == 200, answer.text
     bundle: dict[str, Any] = answer.json()
     assert bundle["type"] == "searchset"
+    assert bundle["meta"]["profile"] == [f"{PROFILE.rpartition('.')[0]}.QueryPatientResourceResponseMessage"]
     for patient in patients(bundle):
         Patient.model_validate(patient)
         assert patient["meta"]["profile"] == [PROFILE]
@@ -307,6 +308,13 @@ def test_the_answer_is_wanted_in_an_order_and_in_part(exchange: SmallExchange) -
     assert set(part) == {"resourceType", "id", "meta", "identifier", "active", "birthDate"}
     counted = search(exchange, family="mul", _count="0")
     assert (counted["total"], "entry" in counted) == (2, False)
+
+
+def test_what_has_changed_is_found(exchange: SmallExchange) -> None:
+    """`_lastUpdated` alone and with others, by what may be seen."""
+    assert found(exchange, family="mul", _lastUpdated="ge2020") == ["m-1", "o-1"]
+    assert found(exchange, family="mul", _lastUpdated="lt2020") == []
+    assert set(found(exchange, _lastUpdated="ge2020-01-01T00:00:00Z")) == set(found(exchange, active="true"))
 
 
 def test_what_is_not_understood(exchange: SmallExchange) -> None:
