@@ -120,9 +120,7 @@ def _extensions(resource: Mapping[str, Any]) -> Iterator[Resource]:
         yield {"url": f"{EXTENSION}policyBasis", "extension": [inner]}
     attachments: Sequence[Any] = resource.get("sourceAttachment", ())
     references: Sequence[Any] = resource.get("sourceReference", ())
-    yield from (
-        {"url": f"{EXTENSION}sourceAttachment", "valueAttachment": _attachment(one)} for one in attachments[1:]
-    )
+    yield from ({"url": f"{EXTENSION}sourceAttachment", "valueAttachment": _attachment(one)} for one in attachments[1:])
     beside = references if attachments else references[1:]
     yield from ({"url": f"{EXTENSION}sourceReference", "valueReference": one} for one in beside)
 

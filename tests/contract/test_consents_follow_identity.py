@@ -13,7 +13,7 @@ from gateway.consent.decide import decide_query
 from gateway.consent.fhir_consent import from_consent
 from gateway.consent.store import Filed, Filing, StoredConsents
 from gateway.db.crypto import KeyRing
-from gateway.model import Identifier, ImplicitPolicy, PatientRef
+from gateway.model import Identifier, ImplicitPolicy, PatientID, PatientRef
 from gateway.mpi.sealed import identifier_key
 from tests.factories_consent import SOUTH as SOUTH_HOSPITAL
 from tests.factories_consent import a_requester, a_resource, authored_by
@@ -190,6 +190,20 @@ def test_a_consent_of_a_shared_identifier_withholds_from_both_and_opens_neither(
     assert (closed_exchange.opens("N-1"), closed_exchange.opens("S-1", SOUTH)) == (False, False)
     index.save(a_patient("S-1", system=SOUTH, given=["Boris"], birth_date="1951-11-30"), now=LATER)
     assert open_exchange.opens("S-1", SOUTH)
+
+
+def test_a_consent_that_may_be_anothers_is_told_apart(open_exchange: Exchange) -> None:
+    """A patient's own token is shown what is certainly theirs; the operator all that may be."""
+    index = open_exchange.index
+    index.save(a_patient("N-1", national="1"))
+    open_exchange.file(None, "doubtful", value="1", system=NATIONAL)
+    open_exchange.file(None, "certain", value="N-1")
+    index.save(a_patient("S-1", system=SOUTH, national="1", given=["Boris"], birth_date="1951-11-30"))
+    for person, certain in ((index.person("N-1"), ["certain"]), (index.person("S-1", SOUTH), [])):
+        told = open_exchange.consents.history(PatientID(person), certain=True)
+        assert [one.consent.id for one in told] == certain
+        every = {one.consent.id for one in open_exchange.consents.history(PatientID(person))}
+        assert every == {"doubtful", *certain}
 
 
 def test_an_inactive_record_of_another_does_not_make_it_doubtful(closed_exchange: Exchange) -> None:
