@@ -48,6 +48,7 @@ def open_database(url: str, *, threads: int = 16, serving: bool = False) -> Engi
             pool_size=threads + 4,
             max_overflow=4,
             pool_timeout=POOL_TIMEOUT_S,
+            pool_use_lifo=True,  # the one used last is the one whose caches are warm
             connect_args={"check_same_thread": False, "timeout": 5, "isolation_level": None},
         )
         event.listen(engine, "connect", _set_up_sqlite)
@@ -59,6 +60,7 @@ def open_database(url: str, *, threads: int = 16, serving: bool = False) -> Engi
             pool_size=threads + 4,
             max_overflow=4,
             pool_timeout=POOL_TIMEOUT_S,
+            pool_use_lifo=True,  # the one used last is the one whose caches are warm
             pool_pre_ping=False,
             # PgBouncer in transaction mode can't keep prepared statements or start-up options: `_set_up_postgresql`.
             connect_args={
@@ -100,8 +102,11 @@ def _set_up_postgresql(connection: Any, _record: object, *, serving: bool) -> No
     if serving == connection.info.backend_pid:
         connection.prepare_threshold = _PREPARED_AFTER
         if serving:
-            # A plan is kept while the tables grow: one made when they were small must not read them whole.
-            connection.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+            # One plan is made and kept while the tables grow: made when they were small, it must not read them whole.
+            connection.execute(
+                "SET plan_cache_mode = force_generic_plan; "
+                "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+            )
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
