@@ -20,7 +20,7 @@ _ARROW = {
 FIELDS = pa.schema([("unique_id", pa.int64()), *((name, _ARROW[kind]) for name, kind in COLUMNS.items())])
 """A record's number and what matching compares of it."""
 SCHEMA = pa.schema(
-    [*FIELDS, ("person", pa.string()), ("packed", pa.binary()), ("block_keys", pa.list_(pa.int64()))],
+    [*FIELDS, ("person", pa.string()), ("packed", pa.large_binary()), ("block_keys", pa.list_(pa.int64()))],
 )
 """And whose it is, the record as it is packed, the hashed keys under which it is looked for."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import duckdb
 import pyarrow as pa
 
 from gateway.model import PatientID
@@ -91,12 +92,17 @@ def plan_relink(
     most alike first, where no two of their records are held apart; otherwise they are reviewed. A person whose records
     contradict each other though matching has not linked them is listed, for a steward to look at.
     """
-    progress("reading")
-    table = pa.concat_tables(store.tables())
-    scored = _score(table, matcher, threads, progress)
+    with memory_database(threads) as connection:
+        progress("reading")
+        table = pa.concat_tables(store.tables())
+        units = Units(table)
+        progress("finding who shares a key")
+        _load(connection, table)
+        del table  # DuckDB has what is scored, and `units` what is decided by
+        progress("scoring")
+        scored = _score(connection, matcher)
     progress("deciding")
     apart = store.find_apart()
-    units = Units(table)
     matched = store.find_matched()
     splits = list(_splits(units, matcher, matched, store.find_together(), apart))
     # What matching has linked and other words keep apart all the same is settled.
@@ -113,32 +119,29 @@ def plan_relink(
     )
 
 
-def _score(table: pa.Table, matcher: Matcher, threads: int, progress: Progress) -> list[tuple[int, int, float]]:
-    # Keys under which one record lies find nobody, and those of very many say too little: what is left is exploded.
-    useful = (
+def _load(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> None:
+    # Whoever shares no key is nobody's candidate, and needs no comparison; a key of very many says too little.
+    load_table(connection, table)
+    connection.register("arrived", table.select(["unique_id", _KEYS]))
+    connection.execute(
         f"CREATE TABLE keyed AS SELECT unique_id AS keyed_id, list(key) AS {_KEYS} "  # noqa: S608
         "FROM (SELECT unique_id, unnest(block_keys) AS key FROM arrived) JOIN ("
         "SELECT key FROM (SELECT unnest(block_keys) AS key FROM arrived) GROUP BY key "
         f"HAVING count(*) BETWEEN 2 AND {HOT_KEY_RECORDS}) USING (key) GROUP BY unique_id"
     )
-    algorithm = matcher.algorithm
-    with memory_database(threads) as connection:
-        progress("finding who shares a key")
-        load_table(connection, table)
-        connection.register("arrived", table.select(["unique_id", _KEYS]))
-        connection.execute(useful)
-        connection.unregister("arrived")
-        # Whoever shares no key is nobody's candidate, and needs no comparison.
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT {RECORDS}.*, {_KEYS} "  # noqa: S608
-            f"FROM {RECORDS} JOIN keyed ON keyed_id = unique_id"
-        )
-        connection.execute("DROP TABLE keyed")
-        progress("scoring")
-        linker = open_linker(connection, algorithm, records=matcher.records, exploded=_KEYS)
-        found = linker.inference.predict(threshold_match_weight=algorithm.thresholds.review).physical_name
-        statement = f"SELECT unique_id_l, unique_id_r, match_weight FROM {found}"  # noqa: S608
-        return connection.execute(statement).fetchall()
+    connection.unregister("arrived")
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {RECORDS} AS SELECT {RECORDS}.*, {_KEYS} "  # noqa: S608
+        f"FROM {RECORDS} JOIN keyed ON keyed_id = unique_id"
+    )
+    connection.execute("DROP TABLE keyed")
+
+
+def _score(connection: duckdb.DuckDBPyConnection, matcher: Matcher) -> list[tuple[int, int, float]]:
+    linker = open_linker(connection, matcher.algorithm, records=matcher.records, exploded=_KEYS)
+    found = linker.inference.predict(threshold_match_weight=matcher.thresholds.review).physical_name
+    statement = f"SELECT unique_id_l, unique_id_r, match_weight FROM {found}"  # noqa: S608
+    return connection.execute(statement).fetchall()
 
 
 def _histogram(weights: Iterable[float]) -> tuple[tuple[float, int], ...]:
