@@ -98,7 +98,10 @@ def search_imaging_studies(
     targets = [holder for id_, holder in holders.items() if allowed[id_].permitted and not holder.facility.suspended]
     if deadline.passed():
         raise DeadlinePassed("no time was left to ask the facilities")
-    question = FacilityQuestion(wants_series=query.wants_series or rooms.labels.look_at_series)
+    question = FacilityQuestion(
+        wants_series=query.wants_series or rooms.labels.look_at_series,
+        wants_department=rooms.labels.look_at_departments,
+    )
     replies = rooms.facilities.ask(targets, question, deadline)
 
     now = rooms.clock()

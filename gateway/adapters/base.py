@@ -33,6 +33,8 @@ class FacilityQuestion:
     """What a facility is asked for beyond the patient: nothing that narrows, since archives narrow unreliably."""
 
     wants_series: bool = True
+    wants_department: bool = False
+    """Which department made or ordered a study: some archives read a file of each study to tell."""
 
 
 class HTTPExchange(Struct, frozen=True, kw_only=True, gc=False):

@@ -21,7 +21,7 @@ from gateway.adapters.base import (
 )
 from gateway.adapters.manners import Manners, MannersMemory
 from gateway.adapters.qido import Listing, patient_parameters
-from gateway.adapters.qido_answer import SERIES, STUDIES, Refused
+from gateway.adapters.qido_answer import SERIES, STUDIES, STUDIES_WITH_DEPARTMENT, Refused
 from gateway.adapters.row_check import Verdict, can_be_sent, check_row, issuers_of
 from gateway.imaging.dicom_json import Row
 from gateway.imaging.from_dicom import (
@@ -61,10 +61,7 @@ class DICOMwebAdapter:
         facility = target.facility
         studies_manners, series_manners = self._memory.of(facility, "studies"), self._memory.of(facility, "series")
         sendable = [record for record in target.records if can_be_sent(record.identifier.value)]
-        asked = [
-            _Asked(facility, record, studies_manners, series_manners, wants_series=question.wants_series)
-            for record in sendable
-        ]
+        asked = [_Asked(facility, record, studies_manners, series_manners, question) for record in sendable]
         yield from _fetch([listing for one in asked for listing in one.listings()])
         for one in asked:
             one.read()
@@ -112,7 +109,12 @@ class _Asked:
     """One record that an archive is asked about: the lists that are read for it, and what they hold."""
 
     def __init__(
-        self, facility: Facility, record: SourceRecord, studies: Manners, series: Manners, *, wants_series: bool
+        self,
+        facility: Facility,
+        record: SourceRecord,
+        studies: Manners,
+        series: Manners,
+        question: FacilityQuestion,
     ) -> None:
         self._facility = facility
         self._record = record
@@ -121,10 +123,11 @@ class _Asked:
         self._series_manners = series
         self._base = facility.query_url or ""
         parameters = patient_parameters(record.identifier.value)
-        self.studies_listing = Listing(f"{self._base}/studies", parameters, STUDIES, studies, MOST_STUDIES)
+        level = STUDIES_WITH_DEPARTMENT if question.wants_department else STUDIES
+        self.studies_listing = Listing(f"{self._base}/studies", parameters, level, studies, MOST_STUDIES)
         self._series_listing = (
             Listing(f"{self._base}/series", parameters, SERIES, series, MOST_SERIES)
-            if wants_series and not series.unsupported
+            if question.wants_series and not series.unsupported
             else None
         )
         self._known: set[StudyUID] = set()

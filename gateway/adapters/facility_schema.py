@@ -27,7 +27,7 @@ from gateway.model import Facility, FacilityAuth, FacilityID, RetrieveMode
 UNKNOWN = "unknown-key"
 _MISSING = "is missing"
 _BUILT = frozenset({"dicomweb"})
-_NOT_BUILT = frozenset({"part2", "freshness_s", "ask_by_demographics", "downtime"})
+_NOT_BUILT = frozenset({"freshness_s", "ask_by_demographics", "downtime"})
 """Keys of the contract that would promise what this version does not do."""
 _FORMS_OF_SECRET = {
     "password": ("password", "password_env"),

@@ -17,6 +17,7 @@ STUDY_FIELDS = (
     *("00080051", "00080056", "00080061", "00080090", "00080201", "00081030", "00081032"),
     *("00100010", "00100021", "00100030", "00201206", "00201208"),
 )
+DEPARTMENT_FIELDS = ("00081040", "00321033")
 SERIES_FIELDS = (
     "00080021",
     "00080031",
@@ -131,4 +132,7 @@ class Level(Generic[R]):
 
 
 STUDIES: Level[StudyRow] = Level(_included(STUDY_FIELDS), study_uid_of, decode_studies)
+STUDIES_WITH_DEPARTMENT: Level[StudyRow] = Level(
+    _included((*STUDY_FIELDS, *DEPARTMENT_FIELDS)), study_uid_of, decode_studies
+)
 SERIES: Level[SeriesRow] = Level(_included(SERIES_FIELDS), series_uid_of, decode_series)

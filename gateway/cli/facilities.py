@@ -147,5 +147,6 @@ def _shown(one: Facility) -> dict[str, object]:
         "gate_url": one.gate_url,
         "accession_system": one.accession_system,
         "auth": one.auth.type,
+        "part2": one.part2,
         "suspended": one.suspended,
     }

@@ -28,7 +28,7 @@ from gateway.model import Coding, Facility, FacilityID, StudyUID
 PART_2 = labels_with("R", (SUBSTANCE_USE,), part2=True)
 """What all data of a 42 CFR Part 2 programme is labelled with."""
 _PART_2_LAW = Coding(ACT_CODE, PART_2_BASIS)
-_CONDITIONS = ("facility", "modality", "body_part", "procedure_code", "words")
+_CONDITIONS = ("facility", "department", "modality", "body_part", "procedure_code", "words")
 _KEYS = frozenset((*_CONDITIONS, "name", "labels", "confidentiality", "basis"))
 
 
@@ -41,6 +41,7 @@ class LabelRule:
     basis: Coding
     """The law or policy it follows; words alone are its display."""
     facility: frozenset[str] = frozenset()
+    department: re.Pattern[str] | None = None
     modality: frozenset[str] = frozenset()
     body_part: frozenset[str] = frozenset()
     procedure_code: frozenset[str] = frozenset()
@@ -49,11 +50,14 @@ class LabelRule:
     @property
     def is_of_facilities(self) -> bool:
         """Whether it holds for whole facilities, whatever the study."""
-        return bool(self.facility) and not (self.modality or self.body_part or self.procedure_code or self.words)
+        of_studies = (self.department, self.modality, self.body_part, self.procedure_code, self.words)
+        return bool(self.facility) and not any(of_studies)
 
     def holds(self, study: SourceStudy, said: str) -> bool:
         """Whether the source of a study, of which `said` is said in words, is as the rule says."""
         if self.facility and study.facility not in self.facility:
+            return False
+        if self.department and not any(self.department.search(_folded(one)) for one in study.departments):
             return False
         if self.modality and self.modality.isdisjoint(study.modalities):
             return False
@@ -84,6 +88,11 @@ class LabelRules:
     def look_at_series(self) -> bool:
         """Whether a rule is about what only a series query tells: without it, a study would pass for normal."""
         return any(rule.body_part or rule.words for rule in self.rules)
+
+    @property
+    def look_at_departments(self) -> bool:
+        """Whether a rule is about departments, which archives are asked for then alone."""
+        return any(rule.department for rule in self.rules)
 
     def floors(self, facilities: Sequence[Facility]) -> dict[FacilityID, Labels]:
         """The labels that all data of each facility has, of those that have any: nobody has to be asked to know."""
@@ -194,6 +203,7 @@ def _rule(rule: Mapping[str, Any]) -> LabelRule:
         basis=_basis(rule["basis"]),
         labels=labels_with(rule.get("confidentiality"), rule.get("labels", ())),
         facility=frozenset(rule.get("facility", ())),
+        department=_pattern(rule["department"]) if "department" in rule else None,
         modality=frozenset(one.upper() for one in rule.get("modality", ())),
         body_part=frozenset(one.upper() for one in rule.get("body_part", ())),
         procedure_code=frozenset(rule.get("procedure_code", ())),

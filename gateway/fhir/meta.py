@@ -23,7 +23,7 @@ LABEL_BASIS = "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/ex
 
 
 def meta_of(
-    last_updated: datetime, source: str, profile: str | None = None, security: Sequence[Coding] = ()
+    last_updated: datetime, source: str, profile: str | None = None, security: Sequence[SecurityLabel] = ()
 ) -> dict[str, Any]:
     """The Meta of a resource about a patient: of normal confidentiality unless `security` says otherwise."""
     meta: dict[str, Any] = {"lastUpdated": to_instant(last_updated), "source": source}
@@ -33,9 +33,8 @@ def meta_of(
     return meta
 
 
-def _label(label: Coding) -> dict[str, Any]:
-    basis = label.basis if isinstance(label, SecurityLabel) else ()
-    extensions = [{"url": LABEL_BASIS, "valueCoding": _coding(one)} for one in basis]
+def _label(label: SecurityLabel) -> dict[str, Any]:
+    extensions = [{"url": LABEL_BASIS, "valueCoding": _coding(one)} for one in label.basis]
     return {**({"extension": extensions} if extensions else {}), **_coding(label)}
 
 

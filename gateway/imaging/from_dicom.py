@@ -128,6 +128,9 @@ def read_study(row: Row | StudyRow, facility: Facility, record_id: int, local_id
         availability=_availability(token(row, "00080056")),
         number_of_series=count(row, "00201206"),
         number_of_instances=count(row, "00201208"),
+        departments=_departments(text(row, "00081040"), text(row, "00321033"))
+        if "00081040" in row or "00321033" in row
+        else (),
     )
 
 
@@ -152,6 +155,10 @@ def _read_plain_study(row: StudyRow, facility: Facility, record_id: int, local_i
         _availability(token_of(row.availability)),
         count_of(row.series),
         count_of(row.instances),
+        None,
+        ()
+        if row.institutional_department is None and row.requesting_service is None
+        else _departments(text_of(row.institutional_department), text_of(row.requesting_service)),
     )
 
 
@@ -240,7 +247,12 @@ def with_series(study: SourceStudy, series: Sequence[Series]) -> SourceStudy:
         len(found) if study.number_of_series is None else study.number_of_series,
         instances,
         tuple(found),
+        study.departments,
     )
+
+
+def _departments(*stated: str | None) -> tuple[str, ...]:
+    return tuple([department for department in stated if department])
 
 
 def _valid_uid(value: str | None) -> str:

@@ -63,6 +63,8 @@ class StudyRow(Struct, frozen=True, gc=False):
     referrer: Name | None = field(name="00080090", default=None)
     description: Text | None = field(name="00081030", default=None)
     procedure_codes: Any = field(name="00081032", default=None)
+    institutional_department: Text | None = field(name="00081040", default=None)
+    requesting_service: Text | None = field(name="00321033", default=None)
     series: Number | None = field(name="00201206", default=None)
     instances: Number | None = field(name="00201208", default=None)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from gateway.model import Coding, FacilityID, Identifier, LocalPatientID, Moment, StudyUID
+from gateway.model import Coding, FacilityID, Identifier, LocalPatientID, Moment, SecurityLabel, StudyUID
 
 Availability = Literal["available", "unknown"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,6 +73,8 @@ class SourceStudy(NamedTuple):
     number_of_instances: int | None = None
     series: tuple[Series, ...] | None = None
     """Each once, in the order of their UIDs; None where the facility was not asked or did not tell."""
+    departments: tuple[str, ...] = ()
+    """Where it was made (0008,1040) and who asked for it (0032,1033), as written. Told to nobody: see label rules."""
 
 
 class SourceFacts(NamedTuple):
@@ -107,7 +109,7 @@ class Study(NamedTuple):
     series_holders: tuple[tuple[FacilityID, ...], ...]
     """For each of `series`, the facilities that hold it; empty tuples never occur."""
     last_updated: datetime
-    security: tuple[Coding, ...] = ()
+    security: tuple[SecurityLabel, ...] = ()
     """Its security labels (`v3-Confidentiality`, `v3-ActCode`); empty where it is normal."""
 
     @property

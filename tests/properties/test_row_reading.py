@@ -93,6 +93,7 @@ PLAIN_ATTRIBUTES: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(
         ["00080201", "00081030", "0008103E", "00100020", "00100021", "00180015", "00200060"], _one(STRINGS)
     ),
+    **dict.fromkeys(["00081040", "00321033"], _one(STRINGS)),
     "00100030": _one(BIRTH_DATES),
     "00080061": st.lists(STRINGS, max_size=3).map(lambda values: {"vr": "CS", "Value": values}),
     **dict.fromkeys(["00080051", "00081032"], _CODES.map(lambda items: {"vr": "SQ", "Value": items})),

@@ -74,6 +74,22 @@ def test_series_are_not_asked_for_where_nobody_wants_them() -> None:
     assert not reply.incomplete
 
 
+def test_departments_are_asked_for_where_a_rule_is_about_them_and_else_not() -> None:
+    """Some archives read a file of each study to tell."""
+    archive = an_archive(only_on_request=True)
+    for row in archive.studies:
+        row["00081040"] = {"vr": "LO", "Value": ["Psychiatry"]}
+        row["00321033"] = {"vr": "LO", "Value": ["Crisis team"]}
+    _, unasked = ask(archive)
+    reply, asked = ask(archive, question=FacilityQuestion(wants_department=True))
+
+    fields = ("includefield=00081040", "includefield=00321033")
+    assert not any(field in url for url in unasked.urls for field in fields)
+    assert all(field in asked.urls[0] for field in fields)
+    assert {study.departments for study in reply.studies} == {("Psychiatry", "Crisis team")}
+    assert all(study.series for study in reply.studies)
+
+
 @pytest.mark.parametrize("nothing", ["empty-list", "no-content", "empty-body", "null"])
 def test_no_match_is_an_answer(nothing: str) -> None:
     """204, `[]`, `null` and an empty body all say that the patient has no imaging there."""

@@ -138,7 +138,7 @@ query_url = "http://south.example/"
             NORTH + '[facility.auth]\ntype = "oauth2"\ntoken_url = "https://l.example/t"\nclient_id = "gw"',
             "facility north: auth.client_secret: is missing; give a client_secret or a private_key_file",
         ),
-        (NORTH + "part2 = true", "facility north: part2: is not available in this version"),
+        (NORTH + "part2 = 1", "facility north: part2: must be true or false"),
         (NORTH + 'retrieve = "gate"', "facility north: gate_url: is missing"),
         (NORTH + 'host = "h"', 'facility north: host: does not belong to adapter "dicomweb"'),
         (NORTH + 'adapter = "soap"', "facility north: adapter: must be one of dicomweb, dimse, fhir"),

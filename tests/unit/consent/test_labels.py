@@ -150,6 +150,11 @@ def a_table(**rule: Any) -> LabelRules:
     [
         ({"facility": ["north"]}, {}, True),
         ({"facility": ["south"]}, {}, False),
+        ({"department": ["psychiatr*"]}, {"departments": ("Dept. of PSYCHIATRY",)}, True),
+        ({"department": ["tagesklinik süd"]}, {"departments": ("Radiology", "TAGESKLINIK SUD")}, True),
+        ({"department": ["psychiatry"]}, {"departments": ("Radiology",), "description": "psychiatry"}, False),
+        ({"department": ["psychiatry"]}, {}, False),
+        ({"department": ["rape"], "facility": ["south"]}, {"departments": ("Rape crisis",)}, False),
         ({"modality": ["us"]}, {"modalities": ("CT", "US")}, True),
         ({"modality": ["US"]}, {"modalities": ("CT",)}, False),
         ({"procedure_code": ["urn:x|1"]}, {"procedure_codes": (Coding("urn:x", "1"),)}, True),
@@ -187,6 +192,7 @@ def test_a_facility_may_be_sensitive_as_a_whole() -> None:
     assert table.floors([a_facility()]) == {NORTH: labelled("R", "PSY")}
     assert LabelRules().floors([a_facility(part2=True), a_facility(id=SOUTH)]) == {NORTH: PART_2}
     assert a_table(facility=["north"], modality=["US"]).floors([a_facility()]) == {}
+    assert a_table(facility=["north"], department=["psychiatry"]).floors([a_facility()]) == {}
     assert LabelRules().label([a_study()], {NORTH: PART_2}) == [PART_2]
 
 
@@ -234,6 +240,8 @@ def test_a_table_knows_whether_it_looks_at_series() -> None:
     assert a_table(words=["hiv"]).look_at_series
     assert not a_table(modality=["US"], facility=["north"]).look_at_series
     assert not LabelRules().look_at_series
+    assert a_table(department=["psychiatr*"]).look_at_departments
+    assert not a_table(words=["hiv"]).look_at_departments
 
 
 def test_the_table_that_comes_with_the_gateway_can_be_read_and_labels_in_several_languages() -> None:

@@ -53,6 +53,27 @@ def test_an_answer_of_orthanc_is_read_in_full() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("stated", "departments"),
+    [
+        ({}, ()),
+        ({"00081040": {"vr": "LO", "Value": [" Psychiatry "]}}, ("Psychiatry",)),
+        ({"00321033": {"vr": "LO", "Value": ["Crisis team"]}}, ("Crisis team",)),
+        ({"00081040": {"vr": "LO"}, "00321033": {"vr": "LO", "Value": ["", "x"]}}, ("x",)),
+        ({"00081040": {"vr": "LO", "Value": ["A", "B"]}, "00321033": {"vr": "LO", "Value": [None]}}, ("A",)),
+    ],
+)
+def test_departments_are_where_it_was_made_and_who_asked_for_it(
+    stated: dict[str, Any], departments: tuple[str, ...]
+) -> None:
+    """(0008,1040) and (0032,1033), as far as they are told."""
+    study = study_of(a_study_row("NORTH-00001", "1.2.3") | stated)
+
+    assert study.departments == departments
+    series = [read_series(row, NORTH)[1] for row in rows("orthanc_series.json")]
+    assert with_series(study, series).departments == departments
+
+
 def test_series_of_orthanc_are_read_and_joined() -> None:
     """What the study's own row says goes before what can be counted in its series."""
     read = [read_series(row, NORTH) for row in rows("orthanc_series.json")]
