@@ -1,7 +1,8 @@
 """`python -m gateway consents`: what patients have said about sharing, as operators file and read it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -172,7 +173,8 @@ def show(patient: str, as_json: bool) -> None:
         found = PatientIndex(operator.engine, operator.keys).resolve(patient_ref(patient))
         if found is None:
             raise LoadRefused(["patient not known"])
-        versions = open_consents(operator).history(found.id)
+        groups = {one.reference for one in StoredGroups(operator.engine, operator.keys).all()}
+        versions = [_as_it_counts(one, groups) for one in open_consents(operator).history(found.id)]
         operator.note("consents show", patient=found.id)
         now, implicit = operator.now, operator.settings.consent_policy
     if as_json:
@@ -182,6 +184,11 @@ def show(patient: str, as_json: bool) -> None:
     for one in versions:
         click.echo("\n".join(version_words(one, now)))
     click.echo(f"What no consent in force speaks of, the policy {implicit} decides: {POLICY_WORDS[implicit]}.")
+
+
+def _as_it_counts(one: StoredVersion, groups: Set[str]) -> StoredVersion:
+    """A version that names a group which is no more can't be evaluated, as in every decision."""
+    return one if one.consent.groups <= groups else replace(one, consent=replace(one.consent, root=None))
 
 
 def _as_json(one: StoredVersion, now: datetime) -> dict[str, Any]:

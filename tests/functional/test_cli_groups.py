@@ -6,7 +6,7 @@ import pytest
 
 from tests.factories_consent import an_actor
 from tests.functional.consent_community import Shell, a_gateway, consent_of, explain, load_consents
-from tests.services.exchange import add_client
+from tests.services.exchange import add_client, domain_of
 
 RHINE = """
 [[group]]
@@ -58,6 +58,8 @@ def test_t046_members_of_a_group_are_decided_by_from_the_next_request(gateway: S
     assert gateway.run("groups", "remove", "rhine").stdout == "rhine: removed\n"
     for client in ("ehr", "practice"):
         assert [is_asked(gateway, name, client) for name in everyone] == [False] * 3
+    shown = gateway.run_json("consents", "show", f"{domain_of('north')}|anne")
+    assert [one["state"] for one in shown["consents"]] == ["can't be evaluated, so it denies"]
     assert "can't be evaluated" in explain(gateway, "anne")["decisions"][0]["reason"]
     records = map(json.loads, gateway.run("audit", "export", "--format", "records").stdout.splitlines())
     noted = [one["reason"] for one in records if one["reason"].startswith("groups")]
