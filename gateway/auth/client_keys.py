@@ -1,6 +1,5 @@
 """With which of a client's keys an assertion is to be verified: exactly one, by `kid` and key type, or none."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from gateway.auth.jwks_fetch import FetchJWKS, JWKSUnavailable
 from gateway.auth.jws import SigningKey
 from gateway.errors import NotAuthenticated
 from gateway.log import Event, event
+from gateway.strict_json import UnreadableJSON, read_strict_json
 
 ALGORITHMS = ("RS384", "ES384")
 """What a client may sign with (SMART App Launch 2.2, Backend Services: servers support both)."""
@@ -70,8 +70,8 @@ def _usable_keys_of_text(document: str) -> tuple[ClientKey, ...]:
 
 def _members(document: str | bytes) -> list[dict[str, Any]]:
     try:
-        value = json.loads(document)
-    except (ValueError, RecursionError) as exc:
+        value = read_strict_json(document.encode() if isinstance(document, str) else document)
+    except UnreadableJSON as exc:
         msg = "the JWKS is not JSON"
         raise ValueError(msg) from exc
     keys = value.get("keys") if isinstance(value, dict) else None
