@@ -63,7 +63,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     )
     serve(app, liveness(), open_to_anyone("no patient data"))
     serve(app, readiness(house.pings), open_to_anyone("no patient data"))
-    serve(app, metrics_page(house.metrics_dir), only_from(settings.metrics_allow))
+    serve(app, metrics_page(house.metrics_dir, house.queues), only_from(settings.metrics_allow))
 
     app.register_error_handler(GatewayError, answer_error(house.rooms))
     app.register_error_handler(HTTPException, answer_http_error)

@@ -31,7 +31,7 @@ from gateway.db.key_check import open_keys, require_fitting
 from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
 from gateway.errors import DependencyUnavailable
-from gateway.health import Ping
+from gateway.health import Ping, Queue, Queues
 from gateway.identity_desk import IdentityDesk
 from gateway.model import Facility, FacilityID
 from gateway.mpi.carried import CARRIED, CARRIED_BY
@@ -42,6 +42,7 @@ from gateway.mpi.patient_finder import PatientFinder
 from gateway.mpi.questions import PatientQuestions
 from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
+from gateway.mpi.review import ReviewQueue
 from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 
@@ -59,6 +60,8 @@ class House:
     bearer: BearerAuthenticator
     tokens: BackendServices
     pings: Mapping[str, Ping]
+    queues: Queues
+    """What waits for a person."""
     metrics_dir: str | None
     """Where worker processes share their counts; None with one process."""
     close: Callable[[], None]
@@ -134,6 +137,7 @@ def build_house(settings: Settings) -> House:
             "cache": cache.ping,
             "keys": lambda: require_fitting(engine, keys),
         },
+        queues=lambda: _queues(ReviewQueue(engine, keys), datetime.now(UTC)),
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
         close=close,
     )
@@ -167,6 +171,13 @@ def open_identity_desk(
 
 def _facility_of(client: Client | None) -> FacilityID | None:
     return client.facility if client else None
+
+
+def _queues(review: ReviewQueue, now: datetime) -> list[Queue]:
+    waiting = review.waiting()
+    return [
+        Queue(kind=one.kind, waiting=one.tasks, oldest_s=max(0.0, (now - one.since).total_seconds())) for one in waiting
+    ]
 
 
 def _ping_database(engine: Engine) -> None:

@@ -96,11 +96,15 @@ def list_tasks(after: int, most: int, as_json: bool) -> None:
     """Open tasks, the oldest first."""
     with Operator() as operator:
         queue = ReviewQueue(operator.engine, operator.keys)
-        tasks, total = queue.list(after, most), queue.count()
+        tasks, waiting, now = queue.list(after, most), queue.waiting(), operator.now
+    total = sum(one.tasks for one in waiting)
     if as_json:
-        print_json({"open": total, "tasks": [_task_json(task) for task in tasks]})
+        kinds = [{"kind": one.kind, "open": one.tasks, "oldest": one.since} for one in waiting]
+        print_json({"open": total, "kinds": kinds, "tasks": [_task_json(task) for task in tasks]})
         return
     click.echo(f"{total} open")
+    for one in waiting:
+        click.echo(f"  {one.tasks} {one.kind}, the oldest for {(now - one.since).days} days")
     for task in tasks:
         click.echo(_task_text(task))
 

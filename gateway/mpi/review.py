@@ -58,6 +58,16 @@ class Side:
     patient: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The open tasks of one kind."""
+
+    kind: str
+    tasks: int
+    since: datetime
+    """When the oldest of them was opened."""
+
+
 def _open_tasks() -> Select[Any]:
     # A task whose records have become one person's otherwise has nothing left to ask.
     return (
@@ -102,6 +112,14 @@ class ReviewQueue:
         with reading(self._engine) as connection:
             counted = select(func.count()).select_from(_open_tasks().subquery())
             return connection.execute(counted).scalar_one()
+
+    def waiting(self) -> Sequence[Waiting]:
+        """How many tasks are open, and since when the oldest is, for each kind that has any."""
+        open_ = _open_tasks().subquery()
+        counted = select(open_.c.kind, func.count(), func.min(open_.c.opened_at)).group_by(open_.c.kind)
+        with reading(self._engine) as connection:
+            rows = connection.execute(counted.order_by(open_.c.kind)).all()
+        return [Waiting(kind=kind, tasks=tasks, since=since) for kind, tasks, since in rows]
 
     def find(self, number: int) -> tuple[ReviewTask, tuple[Side, Side]] | None:
         """The open task with its two records side by side; None where there is no open task of that number."""

@@ -86,6 +86,17 @@ def test_a_task_shows_both_records_side_by_side(index: Index) -> None:
     assert index.review.find(number + 1) is None
 
 
+def test_what_waits_is_counted_by_kind_with_the_age_of_the_oldest(index: Index) -> None:
+    """Answered, it waits no more."""
+    assert index.review.waiting() == []
+    number = possible(index)
+    index.save(ana("E-1", system=EAST, given=[], telecom=[]), now=LATER)
+    (waiting,) = index.review.waiting()
+    assert (waiting.kind, waiting.tasks, waiting.since) == ("possible-match", index.review.count(), NOW)
+    index.steward.answer(number, "", LATER, same=False)
+    assert all(one.since == LATER for one in index.review.waiting())
+
+
 def test_an_answer_of_same_joins_and_undoing_it_asks_again(index: Index) -> None:
     """The steward's word links what matching would not."""
     number = possible(index)

@@ -113,6 +113,8 @@ def test_t056_a_possible_match_waits_in_the_queue_until_it_is_decided(gateway: S
 
     listed = gateway.run_json("patients", "review", "list")
     assert listed["open"] == 1
+    assert [(one["kind"], one["open"]) for one in listed["kinds"]] == [("possible-match", 1)]
+    assert "1 possible-match, the oldest for 0 days" in gateway.run("patients", "review", "list").stdout
     (task,) = listed["tasks"]
     shown = gateway.run_json("patients", "review", "show", str(task["task"]))
     assert [side["patient"]["identifier"][0]["value"] for side in shown["sides"]] == ["N-1", "S-1"]
@@ -123,7 +125,7 @@ def test_t056_a_possible_match_waits_in_the_queue_until_it_is_decided(gateway: S
 
     gateway.run("patients", "review", "decide", str(task["task"]), "same", "--note", "asked the ward")
 
-    assert gateway.run_json("patients", "review", "list") == {"open": 0, "tasks": []}
+    assert gateway.run_json("patients", "review", "list") == {"open": 0, "kinds": [], "tasks": []}
     assert len(person(gateway, "N-1")["records"]) == 2
     assert "no open review task" in gateway.run("patients", "review", "show", str(task["task"]), expect=1).stderr
 
