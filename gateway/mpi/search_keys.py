@@ -30,6 +30,7 @@ _LETTERS = 5
 _FEW_LETTERS = 3
 _ADDRESS_LETTERS = 8
 _MOST_DAYS = 62
+_AN_INSTANT = timedelta(microseconds=1)  # the end of a span is no part of it
 _MOST_YEARS = 12
 _MOST_IDENTIFIERS = 50
 
@@ -133,17 +134,19 @@ class _Span:
 
     def years(self) -> Sequence[int]:
         """The years in it, where they are few."""
-        if self.start is None or self.end is None or self.end.year - self.start.year >= _MOST_YEARS:
+        if self.start is None or self.end is None or self.end <= self.start:
             return ()
-        return range(self.start.year, self.end.year + 1)
+        years = range(self.start.year, (self.end - _AN_INSTANT).year + 1)
+        return years if len(years) <= _MOST_YEARS else ()
 
     def dates(self) -> Iterator[str]:
         """Every way to write a birth date in it, of any precision, where these are few."""
-        if self.start is None or self.end is None or self.end - self.start > timedelta(days=_MOST_DAYS):
+        if self.start is None or self.end is None or self.end <= self.start:
             return
-        first = self.start.toordinal()
-        days = [date.fromordinal(day).isoformat() for day in range(first, self.end.toordinal() + 1)]
-        yield from dict.fromkeys(text for day in days for text in (day, day[:7], day[:4]))
+        days = range(self.start.toordinal(), (self.end - _AN_INSTANT).toordinal() + 1)
+        if len(days) <= _MOST_DAYS:
+            written = [date.fromordinal(day).isoformat() for day in days]
+            yield from dict.fromkeys(text for day in written for text in (day, day[:7], day[:4]))
 
 
 def _span(bound: DateBound) -> _Span:

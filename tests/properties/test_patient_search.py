@@ -267,7 +267,7 @@ PARAMETERS = st.one_of(
             st.builds(
                 str.__add__,
                 st.sampled_from(("", "eq", "ne", "gt", "ge", "lt", "le", "sa", "eb")),
-                st.sampled_from((*BIRTHS, "1980-02-02", "1979", "1980-02-29")),
+                st.sampled_from((*BIRTHS, "1980-02-02", "1979", "1980-02-29", "0001-01-01", "9999-12-31")),
             )
         ),
     ),
