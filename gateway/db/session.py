@@ -98,8 +98,8 @@ def _set_up_postgresql(connection: Any, _record: object, *, serving: bool) -> No
     connection.adapters.register_dumper(int, Int8Dumper)
     # A pooler in between gives a connection a number of its own, not that of the process that happens to serve it. Only
     # without one is a statement sure to find the process that has prepared it.
-    (serving,) = connection.execute("SELECT pg_backend_pid()").fetchone()
-    if serving == connection.info.backend_pid:
+    (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    if process == connection.info.backend_pid:
         connection.prepare_threshold = _PREPARED_AFTER
         if serving:
             # One plan is made and kept while the tables grow: made when they were small, it must not read them whole.

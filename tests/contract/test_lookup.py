@@ -89,6 +89,17 @@ def test_postgresql_keeps_the_plan_of_what_is_asked_often(postgres_url: str) -> 
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(("serving", "planning"), [(True, "force_generic_plan"), (False, "auto")])
+def test_only_a_serving_process_holds_plans_to_indexes(postgres_url: str, serving: bool, planning: str) -> None:
+    """A job that reads whole tables is planned as PostgreSQL sees fit."""
+    engine = open_database(postgres_url, serving=serving)
+    with looking(engine) as session:
+        found = Prepared(text("SELECT current_setting('plan_cache_mode')")).all(session)
+    engine.dispose()
+    assert found == [(planning,)]
+
+
+@pytest.mark.integration
 def test_a_pooler_between_is_noticed_and_nothing_prepared(pooled: Engine) -> None:
     """A statement that one server connection has prepared is unknown to the next one."""
     with looking(pooled) as session:
