@@ -89,6 +89,7 @@ class Asker:
 def test_t133_no_process_shows_after_a_revocation_what_it_withholds(exchange: SmallExchange) -> None:
     """While 16 callers keep 16 processes busy: granted and barred in turn, each obeyed by the next request."""
     token = exchange.signed_token(scope=SCOPE)
+    assert len(exchange.gateway.workers) == PROCESSES
     changes: list[tuple[float, float, set[str]]] = []
     asker = Asker(exchange, token)
     with ThreadPoolExecutor(PROCESSES) as pool:
