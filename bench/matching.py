@@ -1,6 +1,7 @@
 """What matching costs in one process, without a store: python -m bench.matching [records].
 
-With `--bulk N`, what loading, training and linking N records costs: see `bench/bulk.py`."""
+With `--bulk N`, what loading, training and linking N records costs: see `bench/bulk.py`. With `--store N`, what the
+feed, `$match` and look-ups cost in an index of N records: see `bench/online.py`."""
 
 import sys
 import time
@@ -45,8 +46,12 @@ def main(count: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--bulk"]:
-        from bench.bulk import run
+        from bench import bulk
 
-        run(int(sys.argv[2]))
-        sys.exit()
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+        bulk.run(int(sys.argv[2]))
+    elif sys.argv[1:2] == ["--store"]:
+        from bench import online
+
+        online.run(int(sys.argv[2]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)

@@ -35,7 +35,7 @@ SYSTEMS = tuple(f"urn:oid:1.2.36.1.{number}" for number in (10, 20, 30, 40))
 """The identifier systems of four facilities."""
 _PART = 20_000
 """Records of one population: a hospital's catchment, with its households."""
-_UNSEEN = 500
+_UNSEEN = 3_000
 """Further records of each, which the index doesn't hold: what comes next."""
 _TABLES = {
     "mpi_person": "id, created_at",
@@ -64,9 +64,8 @@ class Known:
 
 def unseen(records: int, most: int) -> list[Known]:
     """Records that come to an index of so many, in the mixture of its populations."""
-    parts = max(1, records // _PART)
-    each = min(_UNSEEN, -(-most // parts))
-    found = [known for part in range(parts) for known in _populated(part)[1][:each]]
+    parts = min(max(1, records // _PART), -(-most // _UNSEEN))
+    found = [known for part in range(parts) for known in _populated(part)[1]]
     Random(1).shuffle(found)
     return found[:most]
 

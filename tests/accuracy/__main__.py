@@ -14,9 +14,18 @@ def _febrl(dataset: str, *, national: bool) -> tuple[Quality, Quality]:
     return feeds.link(feeds.febrl(dataset, national=national), feeds.febrl_algorithm(), loose=True)
 
 
+def _guarded(dataset: str, *, national: bool) -> tuple[Quality, Quality]:
+    return feeds.link(feeds.febrl(dataset, national=national), feeds.guarded_febrl_algorithm(), loose=True)
+
+
 FEEDS = {
     **{f"febrl{one}": partial(_febrl, one, national=True) for one in "1234"},
     **{f"febrl{one} without the national identifier": partial(_febrl, one, national=False) for one in "1234"},
+    **{f"febrl{one} with every guard": partial(_guarded, one, national=True) for one in "1234"},
+    **{
+        f"febrl{one} without the national identifier, with every guard": partial(_guarded, one, national=False)
+        for one in "1234"
+    },
     "households 20k": lambda: feeds.link(feeds.households(11, 20_000)),
     "households 100k": lambda: feeds.link(feeds.households(21, 100_000)),
 }
