@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import date
 from itertools import chain, islice
@@ -19,7 +20,7 @@ from gateway.adapters.registry import FacilityRegistry
 from gateway.cli.context import Operator
 from gateway.cli.ndjson import LoadReport, RawLine, iter_raw, print_report, read_line
 from gateway.db.crypto import KeyRing, read_key_file
-from gateway.errors import LoadRefused
+from gateway.errors import DependencyUnavailable, LoadRefused
 from gateway.mpi.feed import PatientFeed
 from gateway.mpi.matching_setting import matching_rule
 from gateway.mpi.ready import Readier, Ready
@@ -179,13 +180,16 @@ def _read_ahead(
     pool: ProcessPoolExecutor, batches: Iterable[Sequence[RawLine]], most: int
 ) -> Iterator[tuple[int, list[Read]]]:
     waiting: deque[tuple[int, Future[list[Read]]]] = deque()
-    for batch in batches:
-        waiting.append((batch[-1].number, pool.submit(_read_elsewhere, batch)))
-        if len(waiting) > most:
-            number, read = waiting.popleft()
+    try:
+        for batch in batches:
+            waiting.append((batch[-1].number, pool.submit(_read_elsewhere, batch)))
+            if len(waiting) > most:
+                number, read = waiting.popleft()
+                yield number, read.result()
+        for number, read in waiting:
             yield number, read.result()
-    for number, read in waiting:
-        yield number, read.result()
+    except BrokenProcessPool as exc:
+        raise DependencyUnavailable("a process that reads the file has ended") from exc
 
 
 def _batches(lines: Iterable[RawLine]) -> Iterator[list[RawLine]]:

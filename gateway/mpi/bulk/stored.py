@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, bindparam, case, func, select
 
 from gateway.db.crypto import KeyRing, read_key_file
 from gateway.db.session import open_database, reading
+from gateway.errors import DependencyUnavailable
 from gateway.model import PatientID
 from gateway.mpi.bulk.columns import SCHEMA, tabulate
 from gateway.mpi.match_record import MatchRecord
@@ -72,10 +74,13 @@ class StoredRecords:
         workers = ProcessPoolExecutor(
             self._processes, get_context("spawn"), _begin, (*begun, self._strong_systems, self._today)
         )
-        with workers:
-            for page, table in zip(pages, workers.map(_read_page, pages), strict=True):
-                yield table
-                self._progress(page[1], last)
+        try:
+            with workers:
+                for page, table in zip(pages, workers.map(_read_page, pages), strict=True):
+                    yield table
+                    self._progress(page[1], last)
+        except BrokenProcessPool as exc:
+            raise DependencyUnavailable("a process that reads the index has ended") from exc
 
     def sample(self, most: int, seed: int) -> list[MatchRecord]:
         """`most` of the records by chance, or all where there are no more."""
