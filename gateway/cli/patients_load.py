@@ -27,8 +27,10 @@ from gateway.mpi.ready import Readier, Ready
 
 LINES_A_TRANSACTION = 500
 """A fraction of a second of writing, after which other writers get their turn."""
-_READ_HERE = 4
-"""Batches of a file that are read in this process: another one takes longer to start than those take to read."""
+_LINES_TO_LINK_LATER = 2000
+"""Where nothing is judged, as long a time is enough for more."""
+_READ_HERE = 2000
+"""Lines of a file that are read in this process: another one takes longer to start than those take to read."""
 _AHEAD = 3
 """Batches for each process that are being read while one is written."""
 Read = Ready | tuple[int, str]
@@ -111,8 +113,9 @@ def load(
         )
         try:
             wanted = (line for line in iter_raw(file, "patients") if line.number >= from_line)
+            batches = _batches(wanted, _LINES_TO_LINK_LATER if link_later else LINES_A_TRANSACTION)
             with _reading(operator, setting, processes or len(os.sched_getaffinity(0))) as read:
-                _store(read(wanted), feed, report, operator, link_later=link_later)
+                _store(read(batches), feed, report, operator, link_later=link_later)
         except BaseException:
             operator.note("patients load stopped", outcome="failed", details=_counts(report))
             raise
@@ -152,15 +155,16 @@ def _store(
 @contextmanager
 def _reading(
     operator: Operator, setting: _Setting, processes: int
-) -> Iterator[Callable[[Iterable[RawLine]], Iterator[tuple[int, list[Read]]]]]:
-    """What turns lines into batches of (number of the last line, what each line came to), in the file's order."""
+) -> Iterator[Callable[[Iterator[list[RawLine]]], Iterator[tuple[int, list[Read]]]]]:
+    """What turns batches of lines into (number of the last line, what each line came to), in the file's order."""
     here = _Reader(operator.keys, setting)
     pools: list[ProcessPoolExecutor] = []
 
-    def read(lines: Iterable[RawLine]) -> Iterator[tuple[int, list[Read]]]:
-        batches = _batches(lines)
-        first = list(islice(batches, _READ_HERE))
-        following = next(batches, None) if len(first) == _READ_HERE and processes > 1 else None
+    def read(batches: Iterator[list[RawLine]]) -> Iterator[tuple[int, list[Read]]]:
+        first: list[list[RawLine]] = []
+        while sum(map(len, first)) < _READ_HERE and (batch := next(batches, None)):
+            first.append(batch)
+        following = next(batches, None) if processes > 1 else None
         yield from ((batch[-1].number, here.read(batch)) for batch in first)
         if following is None:
             yield from ((batch[-1].number, here.read(batch)) for batch in batches)
@@ -192,9 +196,9 @@ def _read_ahead(
         raise DependencyUnavailable("a process that reads the file has ended") from exc
 
 
-def _batches(lines: Iterable[RawLine]) -> Iterator[list[RawLine]]:
+def _batches(lines: Iterable[RawLine], size: int) -> Iterator[list[RawLine]]:
     rest = iter(lines)
-    while batch := list(islice(rest, LINES_A_TRANSACTION)):
+    while batch := list(islice(rest, size)):
         yield batch
 
 
