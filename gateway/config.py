@@ -46,6 +46,7 @@ class Settings:
     break_glass: timedelta = timedelta(minutes=30)
     break_glass_roles: frozenset[str] = frozenset()
     adt_listen: str = ""
+    adt_metrics_listen: str = ""
     adt_tls_cert_file: Path | None = None
     adt_tls_key_file: Path | None = None
     adt_tls_ca_file: Path | None = None
@@ -74,6 +75,11 @@ class Settings:
     def adt_address(self) -> tuple[str, int] | None:
         """Where the HL7 v2 feed listens; None where it doesn't."""
         return _host_and_port(self.adt_listen) if self.adt_listen else None
+
+    @property
+    def adt_metrics_address(self) -> tuple[str, int] | None:
+        """Where the HL7 v2 feed's own `/metrics` listens; None where it doesn't."""
+        return _host_and_port(self.adt_metrics_listen) if self.adt_metrics_listen else None
 
     @property
     def production(self) -> bool:
@@ -112,11 +118,18 @@ class Settings:
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
             break_glass_roles=frozenset(reader.words("GATEWAY_BREAK_GLASS_ROLES")),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
+            adt_metrics_listen=reader.text("GATEWAY_ADT_METRICS_LISTEN", ""),
             adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
             adt_tls_key_file=reader.path("GATEWAY_ADT_TLS_KEY_FILE"),
             adt_tls_ca_file=reader.path("GATEWAY_ADT_TLS_CA_FILE"),
         )
-        problems = [*reader.problems, *_contradictions(settings, env), *_adt_problems(settings), *_unknown(env)]
+        problems = [
+            *reader.problems,
+            *_contradictions(settings, env),
+            *_adt_problems(settings),
+            *_adt_metrics_problems(settings),
+            *_unknown(env),
+        ]
         if problems:
             raise ConfigurationError(problems)
         return settings
@@ -141,6 +154,17 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
         if not settings.keys_file.exists():
             problems.append(f"GATEWAY_KEYS_FILE: {settings.keys_file} must exist in production")
     return problems
+
+
+def _adt_metrics_problems(settings: Settings) -> list[str]:
+    if not settings.adt_metrics_listen:
+        return []
+    try:
+        host, _ = _host_and_port(settings.adt_metrics_listen)
+    except ValueError:
+        return ["GATEWAY_ADT_METRICS_LISTEN must be host:port"]
+    # Whoever may read the gateway's own counts is a matter of GATEWAY_METRICS_ALLOW; here it is this machine.
+    return [] if _is_loopback(host) else ["GATEWAY_ADT_METRICS_LISTEN must be a loopback address"]
 
 
 def _adt_problems(settings: Settings) -> list[str]:
@@ -182,7 +206,7 @@ KNOWN = frozenset(
         "metrics_allow",
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "break_glass_roles"),
-        *("adt_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
+        *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
     )
 )
 

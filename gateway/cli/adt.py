@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from threading import Lock
 
 import click
+from prometheus_client import start_http_server
 
 from gateway.adapters.registry import FacilityRegistry
 from gateway.cli.context import Operator
@@ -43,7 +44,18 @@ def serve() -> None:
             taking=Lock(),
         )
         set_up()
+        _serve_metrics(settings)
         asyncio.run(_serve(receiver, settings, *address))
+
+
+def _serve_metrics(settings: Settings) -> None:
+    address = settings.adt_metrics_address
+    if address is not None:
+        host, port = address
+        try:
+            start_http_server(port, host)
+        except OSError as exc:
+            raise cannot_listen(exc, host, port, setting="GATEWAY_ADT_METRICS_LISTEN") from exc
 
 
 async def _serve(receiver: AdtReceiver, settings: Settings, host: str, port: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
 from tests import canary
 from tests.functional.small_exchange import SmallExchange
@@ -20,8 +21,10 @@ class Engine:
     """An exchange with two facilities whose HL7 v2 engines send to the gateway."""
 
     def __init__(self) -> None:
-        self.port = free_port()
-        self.exchange = SmallExchange(GATEWAY_ADT_LISTEN=f"127.0.0.1:{self.port}")
+        self.port, self.metrics_port = free_port(), free_port()
+        self.exchange = SmallExchange(
+            GATEWAY_ADT_LISTEN=f"127.0.0.1:{self.port}", GATEWAY_ADT_METRICS_LISTEN=f"127.0.0.1:{self.metrics_port}"
+        )
         for facility in ("north", "south"):
             self.exchange.add_facility(facility, "http://127.0.0.1:9", issuer=f"{facility.upper()}-ADT")
         self.exchange.add_person("one", "north")
@@ -266,6 +269,18 @@ def test_many_senders_at_once_lose_nothing(engine: Engine) -> None:
     found = engine.person("all-1")
     assert found is not None
     assert found["birthDate"] == "1980-05-14"
+
+
+def test_what_was_answered_is_counted_for_operators(engine: Engine) -> None:
+    """On an address of its own, by the acknowledgement, without a patient's value."""
+    engine.send(*adt("A28", "met-1"))
+    engine.send(msh("A02"), pid("met-2"))
+
+    text = requests.get(f"http://127.0.0.1:{engine.metrics_port}/metrics", timeout=5).text
+
+    counted = {line.partition(" ")[0] for line in text.splitlines() if line.startswith("gateway_adt_messages_total")}
+    assert counted >= {'gateway_adt_messages_total{answer="AA"}', 'gateway_adt_messages_total{answer="AR"}'}
+    canary.record(text, "the metrics of adt serve")
 
 
 def test_what_a_feed_did_is_in_the_audit(engine: Engine) -> None:
