@@ -4,7 +4,7 @@ A key is 64 bits of a keyed hash and a record is sealed, so that nothing of a pa
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
@@ -102,13 +102,6 @@ class BlockingIndex:
             block_keys=tuple(dict.fromkeys((*tight, *self._hashed(wide_keys(content))))),
             tight=frozenset(tight),
         )
-
-    def known(self, wanted: Collection[int]) -> set[int]:
-        """Those of `wanted` that some record has."""
-        found: set[int] = set()
-        for part in in_parts(sorted(wanted)):
-            found.update(self._connection.execute(_KNOWN, {"wanted": part}).scalars())
-        return found
 
     def add_keys(self, keyed: Iterable[tuple[int, Iterable[int]]]) -> None:
         """Each record is found by its keys; none of them was there before."""

@@ -16,7 +16,7 @@ from gateway.db.crypto import KeyRing
 from gateway.db.prepared import Prepared, Session
 from gateway.model import PatientID
 from gateway.mpi.algorithm import Algorithm
-from gateway.mpi.blocking_index import BlockingIndex, Readied
+from gateway.mpi.blocking_index import BlockingIndex
 from gateway.mpi.decide import Link, Member, NewPerson, PersonMatch, Persons, decide_link
 from gateway.mpi.match import Matcher
 from gateway.mpi.match_record import MatchRecord
@@ -107,18 +107,6 @@ class Matching:
         self._index = BlockingIndex(connection, keys)
         self._pairs = PairStore(connection)
         self._matcher = rule.matcher_in(connection)
-
-    def read(self, source: bytes, content: bytes, now: datetime) -> Readied:
-        """What a Patient of that source key is to be found and compared by."""
-        return self._index.ready(source, self._normalise(content, now))
-
-    def known_keys(self, wanted: Collection[int]) -> set[int]:
-        """Those of the blocking keys that some record has."""
-        return self._index.known(wanted)
-
-    def add_keys(self, keyed: Iterable[tuple[int, Iterable[int]]]) -> None:
-        """Each record is found by its blocking keys from now on."""
-        self._index.add_keys(keyed)
 
     def judge(self, said: MatchRecord, keys: Sequence[int], holders: Collection[PatientID]) -> Judged:
         """Whom a record that isn't in the index yet is matched to, by what it says and its tight `keys`.

@@ -19,7 +19,7 @@ from gateway.mpi.match import Matcher
 from gateway.mpi.match_record import MatchRecord
 from gateway.mpi.matching import MatchingRule
 from gateway.mpi.normalise import normalise
-from gateway.mpi.sealed import block_hash, open_comparable
+from gateway.mpi.sealed import block_hashes, open_comparable
 from gateway.mpi.tables import block_key, hot_key, record
 
 _NOBODY = 0
@@ -81,7 +81,7 @@ class PatientQuestions:
         """The persons that share most keys with the description. Raises DependencyUnavailable."""
         question = normalise(patient, today=now.date(), strong_systems=self._rule.strong_systems)
         keys = tuple(dict.fromkeys((*tight_keys(question), *wide_keys(question))))
-        wanted = [block_hash(self._keys, key) for key in keys]
+        wanted = block_hashes(self._keys, keys)
         lone = [value for (kind, _), value in zip(keys, wanted, strict=True) if kind in _LONE_KINDS]
         persons: defaultdict[PatientID, list[Member]] = defaultdict(list)
         with looking(self._engine) as session:

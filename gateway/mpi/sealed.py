@@ -54,11 +54,6 @@ def open_comparable(keys: KeyRing, source: bytes, sealed: bytes) -> MatchRecord:
     return unpack(open_packed(keys, source, sealed))
 
 
-def block_hash(keys: KeyRing, key: tuple[str, str]) -> int:
-    """A blocking key as the index keeps it."""
-    return block_hashes(keys, (key,))[0]
-
-
 def block_hashes(keys: KeyRing, wanted: Iterable[tuple[str, str]]) -> list[int]:
     """Blocking keys as the index keeps them: 64 bits of a keyed hash of each."""
     return [int.from_bytes(one[:8], signed=True) for one in keys.blind_all("mpi.block", wanted)]
