@@ -1,27 +1,16 @@
 """`python -m gateway patients`: the patient index, as its operators feed and read it."""
 
-import sys
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import click
-import orjson
 
-from gateway.adapters.registry import FacilityRegistry
-from gateway.cli import patients_bulk, patients_index, stewardship
+from gateway.cli import patients_bulk, patients_index, patients_load, stewardship
 from gateway.cli.context import Operator, print_json
-from gateway.cli.ndjson import Line, LoadReport, iter_lines, print_report
 from gateway.cli.patient_argument import patient_ref
 from gateway.errors import LoadRefused
-from gateway.mpi.feed import PatientFeed
 from gateway.mpi.history import LinkedRecord, LinkEvent, PersonHistory, find_history
-from gateway.mpi.matching_setting import matching_rule
-from gateway.mpi.patient_record import PatientRecord
 
-_LINES_A_TRANSACTION = 250
-"""A quarter of a second of writing, after which other writers get their turn while the next lines are read."""
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 
 
@@ -30,84 +19,8 @@ def command() -> None:
     """The patient index: who is who in which facility."""
 
 
-for _command in (*stewardship.COMMANDS, *patients_bulk.COMMANDS, patients_index.index):
+for _command in (patients_load.load, *stewardship.COMMANDS, *patients_bulk.COMMANDS, patients_index.index):
     command.add_command(_command)
-
-
-@command.command()
-@click.argument("file", type=click.Path(allow_dash=True))
-@_AS_JSON
-@click.option("--report", "report_file", type=click.Path(dir_okay=False), help="Write refused lines here, as NDJSON.")
-@click.option("--from-line", type=click.IntRange(min=1), default=1, help="Begin there: where a stopped load goes on.")
-def load(file: str, as_json: bool, report_file: str | None, from_line: int) -> None:
-    """Load FHIR R4 Patients from FILE (NDJSON; - reads standard input).
-
-    Each has exactly one identifier in a registered facility's identifier_system. A known one is updated, an unchanged
-    one does nothing. Good lines are kept, bad ones listed with their reason; the exit code is 1 if there were any.
-    """
-    with Operator() as operator:
-        domains = frozenset(one.identifier_system for one in FacilityRegistry(operator.engine, operator.keys).all())
-        if not domains:
-            raise LoadRefused(["no facility is registered yet: run `facilities apply` first"])
-        report = LoadReport()
-        operator.note("patients load begins")
-        try:
-            wanted = (line for line in iter_lines(file, "patients") if line.number >= from_line)
-            _load(wanted, _feed(operator), domains, report, operator)
-        except BaseException:
-            operator.note("patients load stopped", outcome="failed", details=_counts(report))
-            raise
-        operator.note("patients load ended", details=_counts(report))
-    if report_file is not None:
-        lines = [orjson.dumps({"line": number, "reason": reason}) + b"\n" for number, reason in report.rejected]
-        Path(report_file).write_bytes(b"".join(lines))
-    print_report(report, as_json=as_json, noun="patients")
-    if report.rejected:
-        sys.exit(1)
-
-
-def _load(
-    lines: Iterator[Line], feed: PatientFeed, domains: frozenset[str], report: LoadReport, operator: Operator
-) -> None:
-    last = 0
-    try:
-        while batch := list(islice(lines, _LINES_A_TRANSACTION)):
-            for outcome in feed.save(list(_good(batch, domains, report)), operator.now):
-                report.count(outcome)
-            last = batch[-1].number
-    except BaseException:
-        if last:
-            click.echo(f"stored as far as line {last}; go on with --from-line {last + 1}", err=True)
-        raise
-
-
-def _good(lines: Iterable[Line], domains: frozenset[str], report: LoadReport) -> Iterator[PatientRecord]:
-    # Only loading needs what reads FHIR, and that takes longer to import than the other commands take to run.
-    from gateway.mpi.fhir_patient import read_patient
-
-    for line in lines:
-        if line.value is None:
-            report.reject(line.number, line.reason or "")
-            continue
-        try:
-            yield read_patient(line.value, domains)
-        except LoadRefused as exc:
-            report.reject(line.number, exc.reason)
-
-
-def _counts(report: LoadReport) -> list[tuple[str, str]]:
-    counts = report.as_json()
-    counts["rejected"] = len(report.rejected)
-    return [(name, str(count)) for name, count in counts.items()]
-
-
-def _feed(operator: Operator) -> PatientFeed:
-    strong = operator.settings.strong_identifier_systems
-    who = f"operator {operator.name}"
-    matching = matching_rule(operator.settings)
-    return PatientFeed(
-        operator.engine, operator.keys, operator.audit, strong_systems=strong, who=who, matching=matching
-    )
 
 
 @command.command()
