@@ -22,7 +22,7 @@ from gateway.adapters.base import (
 from gateway.adapters.manners import Manners, MannersMemory
 from gateway.adapters.qido import Listing, patient_parameters
 from gateway.adapters.qido_answer import SERIES, STUDIES, STUDIES_WITH_DEPARTMENT, Refused
-from gateway.adapters.row_check import Verdict, can_be_sent, check_row, issuers_of
+from gateway.adapters.row_check import RowCheck, Verdict, can_be_sent, issuers_of
 from gateway.imaging.dicom_json import Row
 from gateway.imaging.from_dicom import (
     UnreadableStudy,
@@ -130,6 +130,7 @@ class _Asked:
             if question.wants_series and not series.unsupported
             else None
         )
+        self._uids: set[str | None] | None = None
         self._known: set[StudyUID] = set()
         """The studies whose series are all told."""
         self._left: dict[StudyUID, Listing[SeriesRow]] = {}
@@ -139,7 +140,6 @@ class _Asked:
         self.lacks_series = False
         self.lacks_studies = False
         """True where the patient's series tell of a study that the list of studies does not hold."""
-        self._listed: set[str] = set()
 
     def listings(self) -> list[Listing[Any]]:
         """What is asked first, side by side."""
@@ -148,22 +148,21 @@ class _Asked:
     def read(self) -> None:
         """The studies of the record, and the series that came with them, are read."""
         rows = self.studies_listing.rows
-        issuers = issuers_of(self._facility, [issuer_of(row) for row in rows])
+        check = RowCheck(self._record, issuers_of(self._facility, [issuer_of(row) for row in rows]))
         for row in rows:
             if not row:
                 self.counts.unreadable += 1
                 continue
-            self._listed.add(study_uid_of(row) or "")
-            verdict = check_row(row, self._record, issuers)
-            self.counts.count(verdict)
+            verdict = check.verdict(row)
             if verdict == "accepted":
                 self._accept(row)
+            else:
+                self.counts.count(verdict)
         if self._series_listing is not None:
             failure = self._series_listing.failure
             if failure is not None and failure.code in _NOT_SUPPORTED and self.studies_listing.failure is None:
                 self._series_manners.unsupported = True
-            for series in self._series_listing.rows:
-                self._accept_series(series, None)
+            self._accept_series(self._series_listing.rows, None)
 
     def series_left(self) -> list[Listing[Any]]:
         """A list for each study whose series did not come, or not all, when all series were asked for at once."""
@@ -188,8 +187,7 @@ class _Asked:
         known = self._known
         for uid, listing in self._left.items():
             before = len(self._series.get(uid, ()))
-            for row in listing.rows:
-                self._accept_series(row, uid)
+            self._accept_series(listing.rows, uid)
             if listing.complete:
                 known.add(uid)
                 if before and before == len(self._series[uid]):
@@ -219,20 +217,31 @@ class _Asked:
             return
         self.studies.setdefault(study.uid, study)
 
-    def _accept_series(self, row: Row | SeriesRow, of: StudyUID | None) -> None:
-        patient_id = patient_id_of(row)
-        if patient_id is not None and patient_id != self._patient_id:
-            self.counts.dropped += 1
-            return
-        try:
-            uid, series = read_series(row, self._facility, of, self.studies)
-        except UnreadableStudy:
-            self.counts.unreadable += 1
-            return
-        if uid in self.studies:
-            self._series.setdefault(uid, {}).setdefault(series.uid, series)
-        elif patient_id is not None and uid not in self._listed:
-            self.lacks_studies = True
+    def _accept_series(self, rows: Sequence[Row | SeriesRow], of: StudyUID | None) -> None:
+        own, studies, told = (self._patient_id,), self.studies, self._series
+        for row in rows:
+            if isinstance(row, SeriesRow) and (stated := row.patient_id) and stated.Value == own:
+                patient_id: str | None = self._patient_id
+            else:
+                patient_id = patient_id_of(row)
+                if patient_id is not None and patient_id != self._patient_id:
+                    self.counts.dropped += 1
+                    continue
+            try:
+                uid, series = read_series(row, self._facility, of, studies)
+            except UnreadableStudy:
+                self.counts.unreadable += 1
+                continue
+            if uid in studies:
+                told.setdefault(uid, {}).setdefault(series.uid, series)
+            elif patient_id is not None and uid not in self._listed():
+                self.lacks_studies = True
+
+    def _listed(self) -> set[str | None]:
+        """The UIDs in the list of studies, whatever became of them."""
+        if self._uids is None:
+            self._uids = {study_uid_of(row) for row in self.studies_listing.rows if row}
+        return self._uids
 
 
 def _reply(facility: Facility, asked: Sequence[_Asked], *, unasked: int) -> FacilityReply:

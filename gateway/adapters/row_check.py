@@ -52,16 +52,26 @@ def issuers_of(facility: Facility, stated: Iterable[str | None]) -> frozenset[st
     return frozenset(known)
 
 
-def check_row(row: Row | StudyRow, record: SourceRecord, issuers: frozenset[str]) -> Verdict:
-    """What may be done with a row that came back when `record` was asked for."""
-    # Nearly every row says the very PatientID and birth date of the record; then its name has nothing to decide.
-    if (
-        patient_id_of(row) == record.identifier.value.strip(" ")
-        and issuer_of(row) is None
-        and birth_date_of(row) == _written_as_da(record.demographics.birth_date)
-    ):
-        return "accepted"
-    return judge_row(patient_of(row), record, issuers)
+class RowCheck:
+    """What may be done with the rows that came back when `record` was asked for."""
+
+    def __init__(self, record: SourceRecord, issuers: frozenset[str]) -> None:
+        self._record = record
+        self._issuers = issuers
+        self._patient_id = record.identifier.value.strip(" ")
+        self._born = _written_as_da(record.demographics.birth_date)
+        self._plain_id, self._plain_born = (self._patient_id,), (self._born,)
+
+    def verdict(self, row: Row | StudyRow) -> Verdict:
+        """What may be done with this one."""
+        # Nearly every row says the very PatientID and birth date of the record; then its name has nothing to decide.
+        if isinstance(row, StudyRow) and row.issuer is None:
+            stated, born = row.patient_id, row.birth_date
+            if stated and born and stated.Value == self._plain_id and born.Value == self._plain_born:
+                return "accepted"
+        if patient_id_of(row) == self._patient_id and issuer_of(row) is None and birth_date_of(row) == self._born:
+            return "accepted"
+        return judge_row(patient_of(row), self._record, self._issuers)
 
 
 def _written_as_da(birth_date: str | None) -> str | None:

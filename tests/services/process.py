@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 INSTALL_SCRIPT = "deploy/dev/install-services.sh"
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 10.0
 _FIRST_PORT, _LAST_PORT = 20000, 32000
 """Below the range from which the kernel takes ports for outgoing connections (32768 and up on Linux)."""

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.adapters.qido import patient_parameters
-from gateway.adapters.row_check import can_be_sent, check_row, issuers_of, judge_row
+from gateway.adapters.row_check import RowCheck, can_be_sent, issuers_of, judge_row
 from gateway.imaging.from_dicom import RowPatient
 from tests.factories_adapters import SYSTEM, a_facility, a_record
 
@@ -45,7 +45,7 @@ def test_blanks_around_an_identifier_are_padding(recorded: str, told: str) -> No
     """DICOM PS3.5 §6.2: neither leading nor trailing spaces of LO are significant, in the record and in the row."""
     row = {"00100020": {"vr": "LO", "Value": [told]}}
 
-    assert check_row(row, a_record(recorded), issuers_of(a_facility(), [])) == "accepted"
+    assert RowCheck(a_record(recorded), issuers_of(a_facility(), [])).verdict(row) == "accepted"
 
 
 def test_padding_changes_nothing_of_what_is_sent() -> None:
