@@ -6,9 +6,9 @@ by itself (RFC 9112 §9.3.1).
 """
 
 import select
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from certifi import where
 
 from gateway.adapters.base import ExchangeFailure, HTTPExchange, HTTPResult
 from gateway.adapters.http import MOST_BYTES_A_FACILITY, Allowance, Terms
+from gateway.turnstile import turnstile
 
 ACCEPT = "Accept: application/dicom+json"
 USER_AGENT = "imaging-exchange-gateway"
@@ -41,7 +42,7 @@ _READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class CurlTransport:
-    """One thread's libcurl multi. Other threads have their own (`transport_of_this_thread`)."""
+    """A libcurl multi, for one thread at a time (`a_transport`)."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -106,8 +107,11 @@ class CurlTransport:
             seconds = 0
         elif due is not None:
             seconds = min(seconds, due)
-        # Rounded up: a wait that ends a moment too soon would be waited again, and again.
-        events = self._poll.poll(int(seconds * 1000) + (seconds > 0))
+        events = self._poll.poll(0)
+        if not events and seconds > 0:
+            with turnstile.outside():
+                # Rounded up: a wait that ends a moment too soon would be waited again, and again.
+                events = self._poll.poll(int(seconds * 1000) + 1)
         for descriptor, event in events:
             ready = (pycurl.CSELECT_IN if event & _READABLE else 0) | (
                 pycurl.CSELECT_OUT if event & select.POLLOUT else 0
@@ -275,12 +279,18 @@ def system_ca_file() -> str:
     return next((path for path in _SYSTEM_CA_FILES if Path(path).is_file()), where())
 
 
-_of_this_thread = threading.local()
+_idle: list[CurlTransport] = []
+"""The one used last is used next: its connections are open, and its memory is at hand."""
 
 
-def transport_of_this_thread() -> CurlTransport:
-    """The thread's own transport, with the connections that its earlier queries left open."""
-    transport: CurlTransport | None = getattr(_of_this_thread, "transport", None)
-    if transport is None:
-        transport = _of_this_thread.transport = CurlTransport()
-    return transport
+@contextmanager
+def a_transport() -> Iterator[CurlTransport]:
+    """A transport for this thread alone, with the connections that earlier queries left open."""
+    try:
+        transport = _idle.pop()
+    except IndexError:
+        transport = CurlTransport()
+    try:
+        yield transport
+    finally:
+        _idle.append(transport)

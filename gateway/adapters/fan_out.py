@@ -3,6 +3,7 @@
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -13,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from gateway import log
 from gateway.adapters.base import FacilityAdapter, FacilityQuestion, FacilityReply, ReplyStatus, Target
 from gateway.adapters.credentials import FacilityTokens
-from gateway.adapters.curl import transport_of_this_thread
+from gateway.adapters.curl import a_transport
 from gateway.adapters.dicomweb import DICOMwebAdapter
 from gateway.adapters.http import Call, Outcome, Terms, Transport, run
 from gateway.deadline import Deadline
@@ -41,7 +42,7 @@ class FanOut:
         registry: RegisteredFacilities,
         adapters: Mapping[str, FacilityAdapter] | None = None,
         tokens: FacilityTokens | None = None,
-        transport: Callable[[], Transport] = transport_of_this_thread,
+        transport: Callable[[], AbstractContextManager[Transport]] = a_transport,
     ) -> None:
         self._registry = registry
         self._adapters: Mapping[str, FacilityAdapter] = adapters or {"dicomweb": DICOMwebAdapter()}
@@ -62,7 +63,8 @@ class FanOut:
             if (call := self._call(target, question, ours)) is not None
         }
         try:
-            outcomes = dict(zip(asked, run(list(asked.values()), self._transport()), strict=True))
+            with self._transport() as transport:
+                outcomes = dict(zip(asked, run(list(asked.values()), transport), strict=True))
         except Exception:  # noqa: BLE001
             # A fault of our own must not look like an empty answer: every facility is named as not having answered.
             log.event(log.Event.UNEXPECTED_ERROR, level=logging.ERROR, exc_info=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.db.mishap import is_about_a_row
 from gateway.errors import AuditUnavailable, DependencyUnavailable
+from gateway.turnstile import turnstile
 
 Row = dict[str, Any]
 
@@ -70,7 +71,9 @@ class GroupCommit:
                 self._thread = threading.Thread(target=self._write, name="audit-writer", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
-        if not batch.done.wait(self._patience):
+        with turnstile.outside():
+            done = batch.done.wait(self._patience)
+        if not done:
             self._give_up(batch)
             raise AuditUnavailable("the audit store does not answer in time")
         if batch.error is not None:

@@ -13,6 +13,7 @@ from gateway.fhir.imaging_face import ImagingFace
 from gateway.fhir.search_params import DirectoryType
 from gateway.fhir.wire import answer, require_acceptable, search_pairs, strictly, the_request
 from gateway.rooms import Rooms
+from gateway.turnstile import turnstile
 
 PREFIX = "/fhir/r4"
 TYPES = ("ImagingStudy", "Patient", "Endpoint", "Organization")
@@ -49,14 +50,17 @@ def _add_imaging(blueprint: Blueprint, face: ImagingFace, settings: Settings) ->
         deadline = Deadline.after(settings.deadline)
         form = require_acceptable()
         asked = the_request("imaging-search")
-        bundle, pretty = face.search(search_pairs(), current_requester(), deadline, asked, strict=strictly())
-        return answer(bundle, form, pretty=pretty)
+        pairs = search_pairs()
+        with turnstile.inside(deadline.remaining()):
+            bundle, pretty = face.search(pairs, current_requester(), deadline, asked, strict=strictly())
+            return answer(bundle, form, pretty=pretty)
 
     @blueprint.get("/ImagingStudy/<id_>")
     def read_imaging(id_: str) -> Response:
         deadline = Deadline.after(settings.deadline)
         form = require_acceptable()
-        return answer(face.read(id_, current_requester(), deadline, the_request("imaging-read")), form)
+        with turnstile.inside(deadline.remaining()):
+            return answer(face.read(id_, current_requester(), deadline, the_request("imaging-read")), form)
 
 
 def _add_directory(blueprint: Blueprint, kind: DirectoryType, rooms: Rooms, base: str) -> None:

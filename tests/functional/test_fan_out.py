@@ -2,11 +2,13 @@
 
 import os
 import resource
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,9 +22,10 @@ from gateway.adapters.fan_out import FanOut
 from gateway.deadline import Deadline
 from gateway.metrics import ALERTS, FACILITY_ROWS_REFUSED
 from gateway.model import Facility, FacilityAuth
+from gateway.turnstile import turnstile
 from tests.facilities.dicomweb import DICOMwebServer
 from tests.facilities.hostile import BlackHole, HostileServer, refused_url
-from tests.facilities.little_server import LittleServer
+from tests.facilities.little_server import LittleServer, Request
 from tests.facilities.rows import a_series_row
 from tests.factories_adapters import a_facility, a_record, a_target
 
@@ -46,7 +49,7 @@ def transport() -> Iterator[CurlTransport]:
 
 @pytest.fixture
 def fan_out(transport: CurlTransport) -> FanOut:
-    return FanOut(NoRegistry(), transport=lambda: transport)
+    return FanOut(NoRegistry(), transport=lambda: nullcontext(transport))
 
 
 @pytest.fixture
@@ -437,3 +440,31 @@ class TLSArchive(DICOMwebServer):
     def wrap(self, connection):  # type: ignore[no-untyped-def]
         """The connection after its handshake."""
         return self._context.wrap_socket(connection, server_side=True)
+
+
+class Meeting(DICOMwebServer):
+    """Answers once so many have asked at the same time."""
+
+    def __init__(self, many: int) -> None:
+        super().__init__()
+        self.together = threading.Barrier(many)
+
+    def answer(self, request: Request, connection: socket.socket) -> bool:
+        """The archive's answer, when all are there."""
+        self.together.wait(10)
+        return super().answer(request, connection)
+
+
+def test_queries_that_take_turns_ask_their_facilities_at_the_same_time() -> None:
+    """Who waits for a facility keeps nobody from asking another, or the same."""
+    queries = 4
+    with Meeting(many=2 * queries) as archive, ThreadPoolExecutor(queries) as pool:
+        archive.add_study("N-1", "2.25.1", series=[a_series_row("2.25.1", "2.25.11")])
+
+        def query() -> FacilityReply:
+            with turnstile.inside(10):
+                (reply,) = ask(FanOut(NoRegistry()), at(archive.url), within=timedelta(seconds=10))
+            return reply
+
+        replies = [one.result(20) for one in [pool.submit(query) for _ in range(queries)]]
+    assert [(reply.status, len(reply.studies)) for reply in replies] == [("answered", 1)] * queries

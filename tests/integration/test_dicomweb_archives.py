@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 
@@ -34,7 +35,7 @@ class NoRegistry:
 @pytest.fixture
 def fan_out() -> Iterator[FanOut]:
     transport = CurlTransport()
-    yield FanOut(NoRegistry(), transport=lambda: transport)
+    yield FanOut(NoRegistry(), transport=lambda: nullcontext(transport))
     transport.close()
 
 

@@ -1,0 +1,80 @@
+"""One thread works at a time; who waits for others lets the next one in, and comes back for its turn."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gateway.errors import DeadlinePassed
+from gateway.turnstile import Turnstile
+
+SECONDS = 20.0
+
+
+@pytest.fixture
+def gate() -> Turnstile:
+    return Turnstile()
+
+
+def test_one_is_inside_at_a_time(gate: Turnstile) -> None:
+    """However many come at once, and each gets its turn."""
+    inside, most, turns = 0, 0, 0
+    ready = threading.Barrier(8)
+
+    def work() -> None:
+        nonlocal inside, most, turns
+        ready.wait(SECONDS)
+        for _ in range(50):
+            with gate.inside(SECONDS):
+                inside += 1
+                most = max(most, inside)
+                turns += 1
+                inside -= 1
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work) for _ in range(8)]:
+            done.result(SECONDS)
+    assert (most, turns) == (1, 400)
+
+
+def test_all_who_wait_outside_wait_together(gate: Turnstile) -> None:
+    """None of them would go on if another could not come as far."""
+    together = threading.Barrier(6)
+
+    def work() -> None:
+        with gate.inside(SECONDS):
+            with gate.outside():
+                together.wait(SECONDS)
+            assert not together.broken
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(work) for _ in range(6)]:
+            done.result(SECONDS)
+
+
+def test_a_turn_that_does_not_come_in_time_is_a_deadline_that_passed(gate: Turnstile) -> None:
+    """And takes nobody else's turn away."""
+    with gate.inside(SECONDS), ThreadPoolExecutor(1) as pool, pytest.raises(DeadlinePassed):
+        pool.submit(lambda: gate.inside(0.01).__enter__()).result(SECONDS)
+    with gate.inside(SECONDS):
+        pass
+
+
+def test_a_turn_ends_with_whatever_happens_in_it(gate: Turnstile) -> None:
+    """Inside and outside."""
+    with pytest.raises(ZeroDivisionError), gate.inside(SECONDS):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), gate.inside(SECONDS), gate.outside():
+        raise ZeroDivisionError
+    with gate.inside(0.01):
+        pass
+
+
+def test_who_has_no_turn_gives_none_away(gate: Turnstile) -> None:
+    """A thread that never came in may wait as it likes, also while another is inside; one may also wait twice."""
+    with gate.outside(), gate.inside(SECONDS), gate.outside(), gate.outside():
+        pass
+    with gate.inside(SECONDS), ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: gate.outside().__enter__()).result(SECONDS)
+        with pytest.raises(DeadlinePassed):
+            pool.submit(lambda: gate.inside(0.01).__enter__()).result(SECONDS)
