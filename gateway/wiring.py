@@ -45,6 +45,10 @@ from gateway.mpi.retired import RETIRED_INTO
 from gateway.mpi.review import ReviewQueue
 from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
+from gateway.turnstile import turnstile
+
+_PLACES = {"sqlite": 1, "postgresql": 2}
+"""Imaging queries that work at a time in one process: SQLite works in the thread itself, PostgreSQL is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class House:
 def build_house(settings: Settings) -> House:
     """The real house of `settings`. Raises ConfigurationError, and DependencyUnavailable where the database is away."""
     engine = open_database(settings.database_url, threads=settings.threads, serving=True)
+    turnstile.open(_PLACES[engine.dialect.name])
     if not settings.production:
         upgrade_to_head(engine)
     keys = open_keys(settings.keys_file, engine, may_create=not settings.production)

@@ -6,7 +6,7 @@ the transaction of the session it is given, with the same types.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,11 +27,9 @@ from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
 from gateway.db.mishap import unavailable
-from gateway.turnstile import turnstile
 
 Values = Mapping[str, Any]
 Processor = Callable[[Any], Any]
-_HERE = nullcontext()
 _MOST_ROWS = 64
 """Rows that one INSERT takes: their parameters stay far below what either database allows."""
 
@@ -90,9 +88,7 @@ class Prepared:
             for place in range(size):
                 values[f"{name}_{place + 1}"] = wanted[place] if place < len(wanted) else last
         with _cursor(session) as cursor:
-            given = text.parameters(values)
-            with _away(session):
-                cursor.execute(text.sql, given)
+            cursor.execute(text.sql, text.parameters(values))
             rows: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
         return [_converted(row, text.out) for row in rows] if text.out else rows
 
@@ -187,11 +183,6 @@ def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
     if isinstance(kind, TypeDecorator | Boolean):
         return kind.dialect_impl(dialect).result_processor(dialect, None)
     return None
-
-
-def _away(session: Session) -> AbstractContextManager[None]:
-    # SQLite works in this very thread; PostgreSQL is waited for.
-    return _HERE if session.dialect.name == "sqlite" else turnstile.outside()
 
 
 @contextmanager
