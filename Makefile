@@ -6,7 +6,7 @@ PORT ?= 8080
 DATA_DIR ?= var/demo
 LOCK_DATE := 2026-11-17T00:00:00Z
 BIN := .venv/bin
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --exclude-newer $(LOCK_DATE)
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header --exclude-newer $(LOCK_DATE)
 
 .PHONY: help demo run setup setup-dev test test-fast coverage check fix bench lock clean
 

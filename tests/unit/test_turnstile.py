@@ -13,7 +13,7 @@ SECONDS = 20.0
 
 @pytest.fixture
 def gate() -> Turnstile:
-    return Turnstile()
+    return Turnstile(long_s=SECONDS)  # however slow the machine, nobody takes long
 
 
 @pytest.mark.parametrize("places", [1, 2])
@@ -86,3 +86,20 @@ def test_who_has_no_turn_gives_none_away(gate: Turnstile) -> None:
         pool.submit(lambda: gate.outside().__enter__()).result(SECONDS)
         with pytest.raises(DeadlinePassed):
             pool.submit(lambda: gate.inside(0.01).__enter__()).result(SECONDS)
+
+
+def test_a_long_turn_is_not_waited_for() -> None:
+    """Others go in beside it, out and in again, and take no place away."""
+    gate, others = Turnstile(long_s=0.01), threading.Barrier(4)
+
+    def work() -> None:
+        with gate.inside(SECONDS):
+            with gate.outside():
+                pass
+            others.wait(SECONDS)
+
+    with ThreadPoolExecutor(3) as pool, gate.inside(SECONDS):
+        running = [pool.submit(work) for _ in range(3)]
+        others.wait(SECONDS)
+        for done in running:
+            done.result(SECONDS)
