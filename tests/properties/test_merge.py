@@ -26,6 +26,7 @@ SERIES = st.builds(
     modality=st.sampled_from(["CT", "SR", None]),
     instances=COUNTS,
     description=WORDS,
+    started=STARTS,
 )
 FACTS = st.builds(SourceFacts, first_seen=TIMES, linked_at=TIMES, opened_at=st.none() | TIMES)
 
