@@ -45,7 +45,7 @@ class PixFace:
         query = parse_pix(pairs, strict=strict)
         named = self._named(query)
         found = find_patient(named, requester, self.rooms, request, own=self._own(requester))
-        if found is None:
+        if found is None or not (named.id or _is_told(query.source, found)):
             raise UnknownIdentifier
         parameters = [*self._identifiers(query, found), *self._ids(query, found, named)]
         return {"resourceType": "Parameters", **({"parameter": parameters} if parameters else {})}
@@ -78,6 +78,11 @@ class PixFace:
         if wanted and named.id is None:
             reference = {"reference": f"{self.base}/Patient/{found.patient.id}"}
             yield {"name": "targetId", "valueReference": reference}
+
+
+def _is_told(source: Identifier, found: PatientAnswer) -> bool:
+    """Whether a record that the caller may know of has it: one that is withheld finds nobody, as if it were unknown."""
+    return any(source == record.identifier or source in identifiers_of(patient) for record, patient in found.records)
 
 
 def parse_pix(pairs: Pairs, *, strict: bool) -> PixQuery:

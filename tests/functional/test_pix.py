@@ -107,6 +107,14 @@ def test_what_consent_withholds_is_left_out(exchange: SmallExchange) -> None:
     assert withheld.content == nobody.content
 
 
+def test_a_withheld_identifier_is_a_source_nobody_knows(exchange: SmallExchange) -> None:
+    """Also of a person of whom another facility may be seen: it would tell that the withheld one knows them."""
+    withheld = ask(exchange, identifier("cid", "south"))
+    nobody = ask(exchange, f"{domain_of('south')}|nobody")
+
+    assert (withheld.status_code, withheld.content) == (404, nobody.content)
+
+
 def test_a_feed_sees_its_own_domain(exchange: SmallExchange) -> None:
     """What a facility has told itself is told back to its feed, whatever consent says, and nothing else."""
     feed = add_client(exchange.gateway, "south-feed", organization="south", scope=SCOPE, facility="south")
