@@ -50,10 +50,10 @@ def _line() -> str:
 
 def _form() -> bytes:
     if (request.content_length or 0) > MOST_FORM_BYTES:
-        raise PayloadTooLarge(f"a search form has at most {MOST_FORM_BYTES} bytes")
+        raise PayloadTooLarge(f"the body of a search or of $match has at most {MOST_FORM_BYTES} bytes")
     body = request.get_data()
     if len(body) > MOST_FORM_BYTES:
-        raise PayloadTooLarge(f"a search form has at most {MOST_FORM_BYTES} bytes")
+        raise PayloadTooLarge(f"the body of a search or of $match has at most {MOST_FORM_BYTES} bytes")
     return body
 
 

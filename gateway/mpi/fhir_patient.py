@@ -92,6 +92,25 @@ def _structural_problems(resource: Mapping[str, Any]) -> Iterator[str]:
             yield _in_our_words(error["loc"], error["type"])
     except RecursionError:
         yield "Patient: nested too deeply"
+    except (LookupError, TypeError, AttributeError, ValueError):  # how the library tells of a type that FHIR lacks
+        yield from _unreadable(resource) or ("Patient: an element is of another type than FHIR R4 says",)
+
+
+def _unreadable(resource: Mapping[str, Any]) -> list[str]:
+    """The contained resources that the library knows no type for."""
+    from fhir.resources.R4B.patient import Patient
+    from pydantic import ValidationError
+
+    problems = []
+    contained = resource.get("contained")
+    for number, one in enumerate(contained if isinstance(contained, list) else ()):
+        try:
+            Patient.model_validate({"resourceType": "Patient", "contained": [one]})
+        except ValidationError:  # the whole is to be mended first: this one is told of then
+            continue
+        except (LookupError, TypeError, AttributeError, ValueError):
+            problems.append(f"Patient.contained[{number}]: not a resource of a type that FHIR R4 has")
+    return problems
 
 
 def _in_our_words(place: Sequence[str | int], kind: str) -> str:
@@ -101,7 +120,7 @@ def _in_our_words(place: Sequence[str | int], kind: str) -> str:
 
 def _path(place: Iterable[str | int]) -> str:
     path = "Patient"
-    for step in place:
+    for step in (one for one in place if one != "root"):  # the validator's word for the resource itself
         if isinstance(step, int):
             path += f"[{step}]"
         else:

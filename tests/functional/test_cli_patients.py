@@ -139,6 +139,18 @@ def test_good_lines_are_kept_and_bad_ones_listed(gateway: Shell) -> None:
     assert gateway.run_json("patients", "show", f"{SOUTH}|S-1")["records"][0]["value"] == "S-1"
 
 
+def test_a_contained_resource_of_no_type_is_a_bad_line_like_any_other(gateway: Shell) -> None:
+    """Its line and its element are told, and the lines around it are kept."""
+    bad: list[Any] = [[{"resourceType": "X"}], 5, ["a"]]
+    lines = [a_patient("N-1"), *({**a_patient("N-2"), "contained": one} for one in bad), a_patient("N-3")]
+
+    answer = _load(gateway, *lines, expect=1)
+
+    assert answer["loaded"] == 2
+    assert [one["line"] for one in answer["rejected"]] == [2, 3, 4]
+    assert all(one["reason"].startswith("Patient.contained") for one in answer["rejected"])
+
+
 def test_refused_lines_go_to_a_report_and_to_a_person(gateway: Shell) -> None:
     """`--report` keeps them as NDJSON; without `--json` they are told in words."""
     report = gateway.folder / "refused.ndjson"

@@ -311,3 +311,21 @@ def test_what_a_feed_did_is_in_the_audit(feeds: Feeds) -> None:
     assert record["details"] == [["facility", "north"], ["outcome", "loaded"]]
     shown = feeds.exchange.gateway.run_json("patients", "show", f"{domain_of('north')}|audit-1")
     assert shown["history"][-1]["who"] == "feed north (client north-feed)"
+
+
+def test_a_contained_resource_of_no_type_is_refused_by_its_path(feeds: Feeds) -> None:
+    """In JSON and in XML: 422, and nothing is kept."""
+    for contained in ([{"resourceType": "X"}], [{"resourceType": 5}], [5], ["a"], 5):
+        refused = feeds.put("north", "x-1", a_patient("north", "x-1", contained=contained))
+        assert refused.status_code == 422, contained
+        assert refused.json()["issue"][0]["diagnostics"].startswith("Patient.contained")
+    xml = (
+        '<Patient xmlns="http://hl7.org/fhir"><contained><Foo/></contained>'
+        f'<identifier><system value="{domain_of("north")}"/><value value="x-1"/></identifier></Patient>'
+    )
+    params = {"identifier": f"{domain_of('north')}|x-1"}
+    sent = {"params": params, "data": xml, "headers": {"Content-Type": "application/fhir+xml"}}
+    refused = feeds.exchange.request("PUT", "/Patient", token=feeds.tokens["north"], **sent)
+    assert refused.status_code == 422
+    assert refused.json()["issue"][0]["diagnostics"].startswith("Patient.contained[0]")
+    assert feeds.person("north", "x-1") is None

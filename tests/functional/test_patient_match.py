@@ -194,3 +194,18 @@ def test_the_question_and_what_was_told_are_in_the_audit(exchange: SmallExchange
     assert record["algorithm"]
     assert dict(map(tuple, record["details"]))["grade"] in ("certain", "probable", "possible")
     assert {one["facility"] for one in record["decided"]} <= {"north", "south"}
+
+
+def test_a_contained_resource_of_no_type_is_refused_by_its_path(exchange: SmallExchange) -> None:
+    """As where it is filed."""
+    for contained in ([{"resourceType": "X"}], [5], ["a"], 5):
+        refused = match(exchange, a_patient(None, "", contained=contained))
+        assert refused.status_code == 422, contained
+        assert "Patient.contained" in refused.json()["issue"][0]["diagnostics"]
+
+
+def test_a_body_that_is_too_long_is_called_what_it_is(exchange: SmallExchange) -> None:
+    """No search form: a body."""
+    refused = match(exchange, a_patient(None, "", address=[{"text": "x" * 70_000}]))
+    assert refused.status_code == 413
+    assert "form" not in refused.json()["issue"][0]["diagnostics"]

@@ -141,6 +141,30 @@ def test_all_problems_are_told_at_once_up_to_five() -> None:
     assert len(_problems({**a_patient(), **{f"x{number}": 1 for number in range(50)}})) == 5
 
 
+UNKNOWN_TYPE = "Patient.contained[0]: not a resource of a type that FHIR R4 has"
+
+
+@pytest.mark.parametrize(
+    ("contained", "problem"),
+    [
+        ([{"resourceType": CANARY}], UNKNOWN_TYPE),
+        ([{"resourceType": 5}], UNKNOWN_TYPE),
+        ([{"resourceType": [CANARY]}], UNKNOWN_TYPE),
+        ([{"resourceType": "Patient", "contained": [{"resourceType": CANARY}]}], UNKNOWN_TYPE),
+        ([{"resourceType": "Group"}, {"resourceType": CANARY}], UNKNOWN_TYPE.replace("[0]", "[1]")),
+        ([5], "Patient.contained[0]: not valid in FHIR R4"),
+        ([CANARY], "Patient.contained[0]: not valid in FHIR R4"),
+        ([{"Foo": 1}], "Patient.contained[0].Foo: not an element of a FHIR R4 Patient"),
+        (5, "Patient.contained: not a list of the elements that belong here"),
+    ],
+)
+def test_contained_resources_of_no_type_are_refused(contained: Any, problem: str) -> None:
+    """By their place; what they say they are is not repeated."""
+    problems = _problems({**a_patient(), "contained": contained})
+
+    assert problems == (problem,)
+
+
 def test_a_bottomless_patient_is_refused() -> None:
     """Nesting that no reader survives is a refusal like any other."""
     extension: dict[str, Any] = {"url": "u"}
