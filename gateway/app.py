@@ -33,6 +33,10 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.config["MAX_FORM_MEMORY_SIZE"] = MOST_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # a method that no route names is refused, preflights included
+    # A path is what it says: werkzeug would redirect one that is nearly right, to the host that the caller names.
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = False
+    app.url_map.redirect_defaults = False
     app.extensions["gateway.guards"] = {}
     app.extensions["gateway.close"] = house.close
 

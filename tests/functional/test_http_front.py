@@ -287,6 +287,29 @@ def test_t132_no_header_from_outside_is_reflected(exchange: SmallExchange) -> No
     assert EVIL not in f"{refused.headers}{refused.text}"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/fhir/r4//metadata",
+        "/fhir/r4///ImagingStudy",
+        "/fhir/r4/ImagingStudy//some-id",
+        "/fhir/r4/.well-known//smart-configuration",
+        "/oauth//token",
+        "/.well-known//jwks.json",
+        "/livez//",
+    ],
+)
+def test_t132_a_path_that_is_nearly_right_leads_nowhere(exchange: SmallExchange, path: str) -> None:
+    """404 and no redirect: it would go to the host that the caller names."""
+    headers = {"Host": EVIL, "Authorization": f"Bearer {exchange.token}"}
+    answer = requests.get(exchange.gateway.url + path, headers=headers, timeout=10, allow_redirects=False)
+    assert answer.status_code == 404
+    assert "Location" not in answer.headers
+    assert EVIL not in f"{answer.headers}{answer.text}"
+    if path.startswith("/fhir/r4"):
+        assert answer.json()["resourceType"] == "OperationOutcome"
+
+
 def test_x_request_id_is_taken_from_outside_only_where_it_is_one(exchange: SmallExchange) -> None:
     """A harmless one is kept, so that a caller can find its request again; anything else is replaced."""
     assert exchange.get("/metadata", headers={"X-Request-Id": "r-17"}).headers["X-Request-Id"] == "r-17"
