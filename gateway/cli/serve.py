@@ -23,7 +23,17 @@ def command() -> None:
         if pending(operator.engine):
             raise ConfigurationError(["the database's schema is behind: run `python -m gateway db upgrade`"])
         _ = operator.keys
+        check_files(settings)
     serve(settings, lambda: create_app(settings))
+
+
+def check_files(settings: Settings) -> None:
+    """What the settings name can be used, before a worker process tries. Raises ConfigurationError."""
+    from gateway.consent.label_rules_file import load_label_rules
+    from gateway.mpi.matching_setting import matching_rule
+
+    load_label_rules(settings)
+    matching_rule(settings)
 
 
 def share_counts(settings: Settings) -> None:

@@ -16,8 +16,12 @@ def load_label_rules(settings: Settings) -> LabelRules:
     Raises ConfigurationError that says what is wrong with it.
     """
     own = settings.data_dir / OWN_LABEL_RULES
-    text = own.read_text("utf-8") if own.exists() else resources.files("gateway.consent").joinpath(SHIPPED).read_text()
+    shipped = resources.files("gateway.consent").joinpath(SHIPPED)
     try:
-        return read_label_rules(text)
+        return read_label_rules(own.read_text("utf-8") if own.exists() else shipped.read_text("utf-8"))
+    except OSError as exc:
+        raise ConfigurationError([f"{OWN_LABEL_RULES}: the file can't be read"]) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError([f"{OWN_LABEL_RULES}: the file is not UTF-8"]) from exc
     except ValueError as exc:
         raise ConfigurationError([f"{OWN_LABEL_RULES}: {exc}"]) from exc

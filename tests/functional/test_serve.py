@@ -65,6 +65,38 @@ def test_an_address_of_another_machine_is_told_in_one_line(
     assert line.startswith(f"settings: {setting}: 192.0.2.1:18080 is not an address of this machine")
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"GATEWAY_MATCHING_REVIEW_BITS": "20", "GATEWAY_MATCHING_LINK_BITS": "10"}, "GATEWAY_MATCHING_REVIEW_BITS"),
+        ({"GATEWAY_MATCHING_ALGORITHM_FILE": "nowhere.json"}, "GATEWAY_MATCHING_ALGORITHM_FILE: nowhere.json"),
+    ],
+)
+def test_a_matching_rule_that_can_not_be_used_is_told_before_a_worker_starts(
+    settings: dict[str, str], told: str, make_gateway: MakeGateway
+) -> None:
+    """Exit 78 with the one reason."""
+    gateway = make_gateway(GATEWAY_MATCHING="on", **settings)
+
+    (line,) = gateway.run("serve", expect=78).stderr.splitlines()
+
+    assert line.startswith(f"settings: {told}")
+
+
+@pytest.mark.parametrize("held", [b"[[rule]\n", b"\xff\xfe"])
+def test_label_rules_that_can_not_be_read_are_told_before_a_worker_starts(
+    held: bytes, make_gateway: MakeGateway
+) -> None:
+    """Exit 78 with the one reason."""
+    gateway = make_gateway()
+    (gateway.folder / "var").mkdir(exist_ok=True)
+    (gateway.folder / "var" / "label-rules.toml").write_bytes(held)
+
+    (line,) = gateway.run("serve", expect=78).stderr.splitlines()
+
+    assert line.startswith("settings: label-rules.toml: ")
+
+
 @pytest.mark.integration
 def test_two_workers_count_together_and_stop_when_told(make_gateway: MakeGateway, redis_url: str) -> None:
     """`/metrics` shows the requests of both processes; SIGTERM ends them, and the exit status is 0."""
