@@ -27,7 +27,7 @@ from gateway.consent.label_rules_file import load_label_rules
 from gateway.consent.store import StoredConsents
 from gateway.consent_desk import ConsentDesk
 from gateway.db.crypto import KeyRing
-from gateway.db.key_check import open_keys, require_fitting
+from gateway.db.key_check import open_keys, require_fitting, require_writable
 from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
 from gateway.errors import DependencyUnavailable
@@ -188,5 +188,7 @@ def _queues(review: ReviewQueue, now: datetime) -> list[Queue]:
 def _ping_database(engine: Engine) -> None:
     with reading(engine) as connection:
         connection.execute(text("SELECT 1"))
+    if engine.dialect.name == "sqlite":
+        require_writable(engine)
     if pending(engine):
         raise DependencyUnavailable("the schema is behind")

@@ -6,7 +6,7 @@ database keeps a known word, sealed and hashed, and nothing starts where the key
 
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from gateway.db.crypto import KeyRing, SealBroken, create_key_file, read_key_file
 from gateway.db.session import reading, writing
@@ -55,6 +55,13 @@ def require_fitting(engine: Engine, keys: KeyRing) -> None:
     """The database can be read with `keys`. Raises DependencyUnavailable otherwise."""
     if not fits(engine, keys):
         raise DependencyUnavailable("the keys are not those the database was filled with")
+
+
+def require_writable(engine: Engine) -> None:
+    """The database takes writes; nothing is changed in it. Raises DependencyUnavailable otherwise."""
+    # BEGIN IMMEDIATE alone begins on a read-only file too.
+    with writing(engine) as connection:
+        connection.execute(update(key_check).where(key_check.c.id == -1).values(id=-1))
 
 
 def _known(engine: Engine) -> tuple[bytes, bytes] | None:

@@ -1,5 +1,6 @@
 """Connections to the one database: SQLite (WAL) or PostgreSQL, behind the same statements."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway.db.mishap import unavailable
+from gateway.db.same_file import keep_to_file, leave_read_only_connections
 from gateway.errors import ConfigurationError
 
 POOL_TIMEOUT_S = 3
@@ -41,8 +43,9 @@ def open_database(url: str, *, threads: int = 16, serving: bool = False) -> Engi
         raise ConfigurationError(["GATEWAY_DATABASE_URL is not a database URL"]) from exc
     backend = parsed.get_backend_name()
     if backend == "sqlite":
-        if parsed.database and parsed.database != ":memory:":
-            _make_private(Path(parsed.database))
+        kept = parsed.database if parsed.database != ":memory:" else None
+        if kept:
+            _make_private(Path(kept))
         engine = create_engine(
             parsed.set(drivername="sqlite+pysqlite"),
             pool_size=threads + 4,
@@ -53,6 +56,9 @@ def open_database(url: str, *, threads: int = 16, serving: bool = False) -> Engi
         )
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+        leave_read_only_connections(engine)
+        if kept:
+            keep_to_file(engine, os.path.abspath(kept))
         return engine
     if backend == "postgresql":
         engine = create_engine(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
+from tests.functional.small_exchange import SmallExchange, hold_study, identifier
 from tests.services.gateway import Gateway
 
 MakeGateway = Callable[..., Gateway]
@@ -127,3 +128,31 @@ def test_readiness_names_the_dependency_that_is_away(make_gateway: MakeGateway) 
     assert answer.status_code == 503
     assert answer.json()["checks"] == {"cache": "unavailable", "database": "ok", "keys": "ok"}
     assert requests.get(f"{gateway.url}/livez", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_database_file_that_is_gone_is_not_used_further(replaced: bool) -> None:
+    """503, and not ready, where the file was deleted or replaced under a gateway that serves; no new one is made."""
+    exchange = SmallExchange()
+    hold_study(exchange.add_archive("north"), "a", "2.25.1")
+    exchange.add_person("a", "north")
+    exchange.start()
+    try:
+        asked = {"patient.identifier": identifier("a", "north")}
+        file = exchange.gateway.folder / "var" / "gateway.db"
+        assert exchange.get("/ImagingStudy", asked).status_code == 200
+        aside = file.rename(file.with_suffix(".aside"))
+        if replaced:
+            file.write_bytes(aside.read_bytes())
+
+        assert exchange.get("/ImagingStudy", asked).status_code == 503
+        ready = requests.get(f"{exchange.gateway.url}/readyz", timeout=5)
+
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["database"] == "unavailable"
+        assert file.exists() is replaced
+        aside.rename(file)
+        assert requests.get(f"{exchange.gateway.url}/readyz", timeout=5).status_code == 200
+        assert exchange.get("/ImagingStudy", asked).status_code == 200
+    finally:
+        exchange.stop()

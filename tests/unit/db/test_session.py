@@ -1,6 +1,7 @@
 """Connections and the types they share."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -8,7 +9,11 @@ import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, insert, select, text
 
 from gateway.db.base import Instant
+from gateway.db.key_check import require_writable
+from gateway.db.lookup import looking, storing
+from gateway.db.prepared import Prepared, PreparedInsert
 from gateway.db.session import open_database, reading, writing
+from gateway.db.tables import key_check
 from gateway.errors import ConfigurationError, DependencyUnavailable
 
 metadata = MetaData()
@@ -152,3 +157,70 @@ def test_a_folder_that_cannot_be_made_is_a_matter_of_settings(tmp_path: Path) ->
         open_database(f"sqlite:///{tmp_path / 'file' / 'gateway.db'}")
 
     assert "GATEWAY_DATA_DIR" in str(refused.value)
+
+
+def _read_at(engine: Engine) -> None:
+    with reading(engine) as connection:
+        connection.execute(select(moment.c.at)).all()
+
+
+def _looked_up(engine: Engine) -> None:
+    with looking(engine) as session:
+        Prepared(select(moment.c.at)).all(session)
+
+
+def _stored(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(insert(moment), {"at": None})
+
+
+def _stored_in_few_words(engine: Engine) -> None:
+    with storing(engine) as session:
+        PreparedInsert(moment, "at").run(session, [(None,)])
+
+
+@pytest.mark.parametrize("use", [_read_at, _looked_up, _stored, _stored_in_few_words])
+@pytest.mark.parametrize("other", [None, b""])
+def test_a_sqlite_file_that_is_gone_or_replaced_is_not_used_further(
+    engine: Engine, use: Callable[[Engine], None], other: bytes | None
+) -> None:
+    """Whether a connection to it is open or not; no new file is made, and the old one serves when it is back."""
+    file = Path(str(engine.url.database))
+    use(engine)
+    aside = file.rename(file.with_suffix(".aside"))
+    if other is not None:
+        file.write_bytes(other)
+
+    for _ in range(3):
+        with pytest.raises(DependencyUnavailable, match="file"):
+            use(engine)
+
+    assert (file.read_bytes() if file.exists() else None) == other
+    aside.rename(file)
+    use(engine)
+
+
+@pytest.mark.parametrize("use", [_stored, _stored_in_few_words])
+def test_a_connection_that_can_not_write_is_left(engine: Engine, use: Callable[[Engine], None]) -> None:
+    """SQLite opened the file when it was read-only: the connection stays so, and the next one is asked."""
+    with reading(engine) as connection:
+        connection.execute(text("PRAGMA query_only = ON"))
+
+    with pytest.raises(DependencyUnavailable, match="may not be written to"):
+        use(engine)
+
+    use(engine)
+
+
+def test_a_database_that_takes_no_writes_is_told(engine: Engine) -> None:
+    """Reading alone does not show it."""
+    with writing(engine) as connection:
+        key_check.create(connection)
+    require_writable(engine)
+    with reading(engine) as connection:
+        connection.execute(text("PRAGMA query_only = ON"))
+
+    with pytest.raises(DependencyUnavailable, match="may not be written to"):
+        require_writable(engine)
+
+    require_writable(engine)
