@@ -1,6 +1,7 @@
 """The settings: read from the environment in this one place, checked all together, frozen."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ Environment = Literal["development", "production"]
 Switch = Literal["off", "on"]
 T = TypeVar("T")
 S = TypeVar("S", bound=str)
+_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s:][^\s]*")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -105,10 +107,10 @@ class Settings:
             redis_url=reader.text("GATEWAY_REDIS_URL", ""),
             environment=environment,
             consent_policy=reader.choice("GATEWAY_CONSENT_POLICY", get_args(ImplicitPolicy), "deny"),
-            consent_policy_uris=frozenset(reader.words("GATEWAY_CONSENT_POLICY_URIS")),
+            consent_policy_uris=reader.uris("GATEWAY_CONSENT_POLICY_URIS"),
             deadline=timedelta(milliseconds=reader.number("GATEWAY_DEADLINE_MS", 8000, 50, 300_000)),
             keys_file=Path(reader.text("GATEWAY_KEYS_FILE", str(data_dir / "keys.json"))),
-            strong_identifier_systems=frozenset(reader.words("GATEWAY_STRONG_IDENTIFIER_SYSTEMS")),
+            strong_identifier_systems=reader.uris("GATEWAY_STRONG_IDENTIFIER_SYSTEMS"),
             matching=reader.choice("GATEWAY_MATCHING", get_args(Switch), "off"),
             matching_link_bits=reader.bits("GATEWAY_MATCHING_LINK_BITS"),
             matching_mean_bits=reader.bits("GATEWAY_MATCHING_MEAN_BITS"),
@@ -136,9 +138,8 @@ class Settings:
 
 
 def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
-    base = urlsplit(settings.base_url)
     problems = []
-    if base.scheme not in ("http", "https") or not base.hostname or base.path or base.query or base.fragment:
+    if not _is_origin(settings.base_url):
         problems.append("GATEWAY_BASE_URL must be http(s)://host[:port] without a path")
     if settings.database_url.partition(":")[0].partition("+")[0] not in ("sqlite", "postgresql"):
         problems.append("GATEWAY_DATABASE_URL must be a sqlite: or postgresql: URL")
@@ -147,13 +148,22 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
     if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss", "unix"):
         problems.append("GATEWAY_REDIS_URL must be a redis://, rediss:// or unix:// URL")
     if settings.production:
-        if base.scheme != "https":
+        if not settings.base_url.lower().startswith("https:"):
             problems.append("GATEWAY_BASE_URL must be https in production")
         if settings.workers > 1 and settings.database_url.startswith("sqlite"):
             problems.append("GATEWAY_DATABASE_URL: SQLite serves one worker in production; use PostgreSQL")
         if not settings.keys_file.exists():
             problems.append(f"GATEWAY_KEYS_FILE: {settings.keys_file} must exist in production")
     return problems
+
+
+def _is_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(named) and not (parts.path or parts.query or parts.fragment)
 
 
 def _adt_metrics_problems(settings: Settings) -> list[str]:
@@ -168,16 +178,21 @@ def _adt_metrics_problems(settings: Settings) -> list[str]:
 
 
 def _adt_problems(settings: Settings) -> list[str]:
+    pair = (settings.adt_tls_cert_file, settings.adt_tls_key_file)
+    files = {"CERT": pair[0], "KEY": pair[1], "CA": settings.adt_tls_ca_file}
+    problems = [
+        f"GATEWAY_ADT_TLS_{name}_FILE: {file} is not there"
+        for name, file in files.items()
+        if file and not os.path.isfile(file)
+    ]
+    if (None in pair and any(pair)) or (settings.adt_tls_ca_file and not all(pair)):
+        problems.append("GATEWAY_ADT_TLS_CERT_FILE and GATEWAY_ADT_TLS_KEY_FILE go together, and _CA_FILE needs both")
     if not settings.adt_listen:
-        return []
+        return problems
     try:
         host, _ = _host_and_port(settings.adt_listen)
     except ValueError:
-        return ["GATEWAY_ADT_LISTEN must be host:port"]
-    problems = []
-    pair = (settings.adt_tls_cert_file, settings.adt_tls_key_file)
-    if (None in pair and any(pair)) or (settings.adt_tls_ca_file and not all(pair)):
-        problems.append("GATEWAY_ADT_TLS_CERT_FILE and GATEWAY_ADT_TLS_KEY_FILE go together, and _CA_FILE needs both")
+        return [*problems, "GATEWAY_ADT_LISTEN must be host:port"]
     if settings.production and not settings.adt_tls_ca_file and not _is_loopback(host):
         # MLLP itself asks nobody who they are.
         problems.append("GATEWAY_ADT_LISTEN in production is a loopback address, or needs GATEWAY_ADT_TLS_CA_FILE")
@@ -193,7 +208,7 @@ def _is_loopback(host: str) -> bool:
 
 def _host_and_port(text: str) -> tuple[str, int]:
     parts = urlsplit("//" + text)
-    if not parts.hostname or parts.port is None or parts.path:
+    if not parts.hostname or not parts.port or parts.path:
         raise ValueError
     return parts.hostname, parts.port
 
@@ -231,6 +246,12 @@ class _Reader:
 
     def words(self, name: str) -> list[str]:
         return [word for word in re.split(r"[,\s]+", self._env.get(name, "")) if word]
+
+    def uris(self, name: str) -> frozenset[str]:
+        words = self.words(name)
+        if not all(_ABSOLUTE_URI.fullmatch(word) for word in words):
+            self.problems.append(f"{name} must be absolute URIs, such as urn:oid:2.999, separated by spaces or commas")
+        return frozenset(words)
 
     def _parsed(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
         text = self._env.get(name, "").strip()

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import requests
@@ -29,6 +30,27 @@ def test_every_problem_with_the_settings_is_told_at_once(make_gateway: MakeGatew
         assert f"GATEWAY_{name}" in told
     assert "hunter2" not in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("GATEWAY_LISTEN", "127.0.0.1:0"),
+        ("GATEWAY_ADT_LISTEN", "127.0.0.1:0"),
+        ("GATEWAY_BASE_URL", "http://exchange.example:99999"),
+        ("GATEWAY_BASE_URL", "http://[::1"),
+        ("GATEWAY_CONSENT_POLICY_URIS", "::"),
+        ("GATEWAY_STRONG_IDENTIFIER_SYSTEMS", "urn:oid:2.999 national-id"),
+        ("GATEWAY_ADT_TLS_CERT_FILE", str(Path(__file__))),
+        ("GATEWAY_ADT_TLS_CA_FILE", "nowhere.pem"),
+    ],
+)
+def test_a_value_that_can_not_serve_is_told_by_its_setting(setting: str, value: str, make_gateway: MakeGateway) -> None:
+    """Exit 78, without a traceback, and nothing is taken in silence."""
+    told = make_gateway(**{setting: value}).run("serve", expect=78).stderr
+
+    assert all(line.startswith("settings: GATEWAY_") for line in told.splitlines())
+    assert setting in told
 
 
 def test_production_refuses_what_only_suits_a_try(make_gateway: MakeGateway) -> None:
