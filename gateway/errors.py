@@ -13,6 +13,7 @@ GatewayError
   ExpiredCursor           a page link that has run out
   Conflict                it is no longer in a state in which that is done to it
   StaleVersion            somebody else has changed it since it was read
+    AlreadyThere          it was to be changed only where it isn't there
   NotAuthenticated        no token, or one that does not hold
   AccessRefused           scope, purpose, patient or role does not reach
     ScopeMissing
@@ -98,6 +99,10 @@ class Conflict(GatewayError):
 
 class StaleVersion(GatewayError):
     code = "stale-version"
+
+
+class AlreadyThere(StaleVersion):
+    code = "already-there"
 
 
 class NotAuthenticated(GatewayError):

@@ -82,7 +82,8 @@ def _expected(kind: str, location: tuple[int | str, ...], words: str, version: s
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    named = (step for step in location if step != "root")  # the validator's word for an element as a whole
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
     return "Consent" + "".join(steps)
 
 

@@ -85,7 +85,9 @@ def _identifiers(context: Mapping[str, Any], name: str) -> list[Identifier]:
     for one in stated:
         if not isinstance(one, dict) or not isinstance(one.get("value"), str) or not one["value"]:
             raise InvalidQuery
-        found.append(Identifier(str(one.get("system", "")), one["value"]))
+        if not isinstance(system := one.get("system", ""), str):
+            raise InvalidQuery
+        found.append(Identifier(system, one["value"]))
     return found
 
 

@@ -1,11 +1,13 @@
 """What a client sends about a Consent: the resource itself, Parameters of an operation, the version it has seen."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.consent.fhir_consent import is_r5
 from gateway.consent.fhir_reference import names_in, patients_in
-from gateway.errors import InvalidQuery, LoadRefused
+from gateway.errors import AlreadyThere, InvalidQuery, LoadRefused, StaleVersion
 from gateway.model import PatientRef
 
 TYPE = "Consent"
@@ -80,7 +82,27 @@ def as_the_client_says(resource: Mapping[str, Any]) -> Resource:
     }
 
 
-def version_in(if_match: str) -> int | None:
-    """The version that an `If-Match` names; None where it names none (FHIR R4 http §managing resource contention)."""
-    text = if_match.strip().removeprefix("W/").strip('"')
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """On which a Consent is changed: the headers as they came (FHIR R4 http §managing resource contention)."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def require(self, version: int) -> None:
+        """It holds for that current version. Raises StaleVersion, AlreadyThere, InvalidQuery where it can't be read."""
+        if self.if_match is not None and _version_in(self.if_match, "If-Match") != str(version):
+            raise StaleVersion
+        stated = (self.if_none_match or "").strip()
+        if stated == "*" or (stated and _version_in(stated, "If-None-Match") == str(version)):
+            raise AlreadyThere
+
+
+_ETAG = re.compile(r'(?:W/)?"([\x21\x23-\x7e]*)"|([0-9]+)')
+
+
+def _version_in(header: str, name: str) -> str:
+    found = _ETAG.fullmatch(header.strip())
+    if found is None:
+        raise InvalidQuery(f'{name}: expected the ETag of one version, W/"1" for the first')
+    return found[1] or found[2] or ""

@@ -22,7 +22,7 @@ from gateway.disclosure import Request, who
 from gateway.errors import Conflict, InvalidQuery, LoadRefused, NotAcceptable, NotFound, StaleVersion
 from gateway.fhir.answer_form import AnswerForm
 from gateway.fhir.bundle import searchset
-from gateway.fhir.consent_body import TYPE, as_the_client_says, consent_in, patient_in, performers_of, version_in
+from gateway.fhir.consent_body import TYPE, Condition, as_the_client_says, consent_in, patient_in, performers_of
 from gateway.fhir.consent_obligations import answers_of
 from gateway.fhir.consent_operations import document_in, patients_named_in, with_document
 from gateway.fhir.consent_pages import page_of_consents
@@ -148,15 +148,15 @@ class ConsentFace:
         resource: Mapping[str, Any],
         requester: Requester,
         request: Request,
-        if_match: str | None,
+        condition: Condition,
     ) -> Told:
         """The Consent's next version is on file.
 
-        Raises NotFound; StaleVersion where it has changed since it was read; Conflict where it has ended, which
-        nothing brings back (file a new one); LoadRefused.
+        Raises NotFound; StaleVersion where it has changed since it was read, or AlreadyThere; Conflict where it has
+        ended, which nothing brings back (file a new one); LoadRefused.
         """
         require_scope(requester, "u", TYPE)
-        current = self._current(id_, requester, request, if_match)
+        current = self._current(id_, requester, request, condition)
         if resource.get("id") != id_:
             raise InvalidQuery("the id in the body is not the one in the URL")
         if current.resource.get("status") in ENDED - {"draft", "proposed"} and resource.get("status") == "active":
@@ -171,7 +171,7 @@ class ConsentFace:
         asked: Mapping[str, Any],
         requester: Requester,
         request: Request,
-        if_match: str | None,
+        condition: Condition,
     ) -> Told:
         """The Consent is inactive from now on, whatever it says, and every version is kept (FAST OP4–6).
 
@@ -179,7 +179,7 @@ class ConsentFace:
         LoadRefused where the patient is another's.
         """
         require_scope(requester, "u", TYPE)
-        current = self._current(id_, requester, request, if_match)
+        current = self._current(id_, requester, request, condition)
         self._require_theirs(id_, patients_named_in(asked, self.base))
         changed = None
         if (document := document_in(asked)) is not None:
@@ -211,10 +211,9 @@ class ConsentFace:
         answers = answers_of(consulted, with_obligations=reads)
         return {"resourceType": "Parameters", **({"parameter": answers} if answers else {})}
 
-    def _current(self, id_: str, requester: Requester, request: Request, if_match: str | None) -> StoredVersion:
+    def _current(self, id_: str, requester: Requester, request: Request, condition: Condition) -> StoredVersion:
         current = self._versions(id_, requester, request)[-1]
-        if if_match is not None and version_in(if_match) != current.consent.version:
-            raise StaleVersion
+        condition.require(current.consent.version)
         return current
 
     def _versions(self, id_: str, requester: Requester, request: Request) -> Sequence[StoredVersion]:
@@ -239,8 +238,8 @@ class ConsentFace:
     ) -> Told:
         stated = as_the_client_says({**resource, "id": id_})
         performers = performers_of(stated)
-        to_r4(stated)  # what couldn't be told to its own filer is refused by its path
         filing: Filing = replace(self.desk.read(stated), expected=expected)
+        to_r4(stated)  # what couldn't be told to its own filer is refused by its path
         require_bound_patient(
             requester, PatientRef(id=filing.patient), self.rooms.mpi.resolve(_ref(filing)), self.rooms
         )

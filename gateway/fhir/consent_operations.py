@@ -11,7 +11,7 @@ from typing import Any
 from gateway.consent.fhir_consent import is_r5
 from gateway.consent.fhir_r4 import EXTENSION
 from gateway.consent.fhir_reference import patients_in
-from gateway.errors import InvalidQuery
+from gateway.errors import InvalidQuery, LoadRefused
 from gateway.fhir.consent_body import parameters_in
 from gateway.fhir.consent_told import Told
 from gateway.fhir.operation_outcome import outcome
@@ -37,20 +37,27 @@ def document_in(resource: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def with_document(consent: Mapping[str, Any], document: Mapping[str, Any], name: str) -> Resource:
     """The Consent with the document in it, as a source of it beside those that it names.
 
-    R4 has one source; a further one is told as R5's.
+    R4 has one source; a further one is told as R5's. Raises LoadRefused where something
+    else than a list stands where it would be.
     """
-    contained = consent.get("contained")
-    kept = list(contained) if isinstance(contained, list) else []
-    taken = {one.get("id") for one in kept if isinstance(one, dict)}
+    kept = _listed(consent, "contained")
+    taken = [one.get("id") for one in kept if isinstance(one, dict)]
     id_ = next(one for one in (name, *(f"{name}-{number}" for number in range(len(kept) + 1))) if one not in taken)
     reference = {"reference": f"#{id_}"}
     told: Resource = {**consent, "contained": [*kept, {**document, "id": id_}]}
     if is_r5(consent):
-        return {**told, "sourceReference": [*consent.get("sourceReference", ()), reference]}
+        return {**told, "sourceReference": [*_listed(consent, "sourceReference"), reference]}
     if not consent.keys() & {"sourceAttachment", "sourceReference"}:
         return {**told, "sourceReference": reference}
     further = {"url": f"{EXTENSION}sourceReference", "valueReference": reference}
-    return {**told, "extension": [*consent.get("extension", ()), further]}
+    return {**told, "extension": [*_listed(consent, "extension"), further]}
+
+
+def _listed(consent: Mapping[str, Any], element: str) -> list[Any]:
+    stated = consent.get(element, [])
+    if not isinstance(stated, list):
+        raise LoadRefused([f"Consent.{element}: expected a list"])
+    return stated
 
 
 def patients_named_in(resource: Mapping[str, Any], base: str) -> tuple[PatientRef, ...]:

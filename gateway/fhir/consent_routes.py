@@ -7,7 +7,7 @@ from werkzeug.http import http_date
 
 from gateway.auth.guards import current_requester
 from gateway.errors import MethodNotAllowed, UnsupportedParameter
-from gateway.fhir.consent_body import consent_id_in
+from gateway.fhir.consent_body import Condition, consent_id_in
 from gateway.fhir.consent_face import ConsentFace
 from gateway.fhir.consent_operations import answer_of
 from gateway.fhir.consent_told import Told
@@ -65,8 +65,8 @@ def _add_writes(blueprint: Blueprint, face: ConsentFace) -> None:
     @blueprint.put("/<id_>")
     def update(id_: str) -> Response:
         form = wanted_form()
-        if_match = request.headers.get("If-Match")
-        return _told(face.update(id_, sent_resource(), current_requester(), the_line("consent-update"), if_match), form)
+        line = the_line("consent-update")
+        return _told(face.update(id_, sent_resource(), current_requester(), line, _condition()), form)
 
     @blueprint.post("/$fileConsent")
     def file_consent() -> Response:
@@ -92,8 +92,11 @@ def _add_writes(blueprint: Blueprint, face: ConsentFace) -> None:
         return _told(revoked(id_, sent_resource() if request.get_data() else {}), form)
 
     def revoked(id_: str, asked: dict[str, Any]) -> Told:
-        if_match = request.headers.get("If-Match")
-        return face.revoke(id_, asked, current_requester(), the_line("consent-update"), if_match)
+        return face.revoke(id_, asked, current_requester(), the_line("consent-update"), _condition())
+
+
+def _condition() -> Condition:
+    return Condition(if_match=request.headers.get("If-Match"), if_none_match=request.headers.get("If-None-Match"))
 
 
 def _add_refusals(blueprint: Blueprint) -> None:

@@ -12,6 +12,7 @@ from gateway.auth.challenge import challenge_for
 from gateway.errors import (
     AccessRefused,
     AllFacilitiesFailed,
+    AlreadyThere,
     Conflict,
     DeadlinePassed,
     DependencyUnavailable,
@@ -80,6 +81,7 @@ _ROWS: Mapping[type[BaseException], _Row] = {
     ExpiredCursor: _Row(410, "not-found", "this page link has run out: repeat the search"),
     Conflict: _Row(409, "conflict"),
     StaleVersion: _Row(412, "conflict", "somebody else has changed it: read it again"),
+    AlreadyThere: _Row(412, "conflict", "If-None-Match: it is on file already"),
     NotAuthenticated: _Row(401, "login"),
     AccessRefused: _Row(403, "forbidden"),
     NotFound: _Row(404, "not-found", "not found"),

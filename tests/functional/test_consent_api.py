@@ -48,13 +48,24 @@ def test_a_consent_is_created_read_updated_and_every_version_kept(registry: Regi
 
 
 def test_t075_of_two_who_change_it_at_once_one_wins_and_the_other_is_told(registry: Registry) -> None:
-    """A stale or unreadable If-Match is 412; what has ended is not brought back: 409."""
+    """A stale If-Match is 412, an unreadable one 400 (`*` too: it says nothing of what was read).
+
+    If-None-Match is 412 where it is there. What has ended is not brought back: 409.
+    """
     created = registry.create("boris")
     path = f"/Consent/{created['id']}"
     mine = registry.send("PUT", path, {**created, "provision": {"type": "deny"}}, If_Match='W/"1"')
     yours = registry.send("PUT", path, {**created, "status": "inactive"}, If_Match='W/"1"')
     assert (mine.status_code, yours.status_code) == (200, 412)
-    assert registry.send("PUT", path, created, If_Match="*").status_code == 412
+    for unreadable in ("*", "garbage", 'W/"1", W/"2"', ""):
+        refused = registry.send("PUT", path, created, If_Match=unreadable)
+        assert (refused.status_code, "expected the ETag" in issues(refused)[0]) == (400, True)
+    for another in ('W/"99999999999"', '"abc"', "3"):
+        assert registry.send("PUT", path, created, If_Match=another).status_code == 412
+    for there in ("*", 'W/"2"'):
+        refused = registry.send("PUT", path, created, If_None_Match=there)
+        assert (refused.status_code, issues(refused)) == (412, ["If-None-Match: it is on file already"])
+    assert registry.send("PUT", path, created, If_None_Match="garbage").status_code == 400
     assert registry.send("GET", path).json["provision"] == {"type": "deny"}
 
     ended = registry.send("POST", f"{path}/$revokeConsent", {"resourceType": "Parameters"}, If_Match='W/"2"')
@@ -296,7 +307,8 @@ def test_the_consent_service_answers_in_cards(registry: Registry) -> None:
     assert (card["summary"], card["extension"]["permitted"]) == ("CONSENT_DENY", False)
     (card,) = consult(patientId=[{"system": domain_of("north"), "value": "nobody"}]).json["cards"]
     assert card["summary"] == "NO_CONSENT"
-    for changes in ({"actor": []}, {"patientId": "x"}, {"purposeOfUse": "FooBar"}, {"purposeOfUse": "BTG"}):
+    systems = [{name: [{"system": system, "value": "5"}]} for name in ("patientId", "actor") for system in (5, None)]
+    for changes in ({"actor": []}, {"patientId": "x"}, {"purposeOfUse": "FooBar"}, {"purposeOfUse": "BTG"}, *systems):
         refused = consult(**changes)
         assert (refused.status_code, refused.json) == (400, {"error": "bad_request"})
     assert registry.client.post("/cds-services/patient-consent-consult", json={}).status_code == 401

@@ -118,3 +118,31 @@ def test_what_r4_cannot_say_is_refused_and_never_bent(registry: Registry) -> Non
         "superseded",
         "inactive",
     ]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        *("decision", "provision", "actor", "controller", "manager", "grantee", "policyBasis", "policyText", "meta"),
+        *("regulatoryBasis", "sourceReference", "sourceAttachment", "contained", "extension", "category", "period"),
+    ],
+)
+def test_an_element_of_another_type_is_refused_by_its_path(registry: Registry, element: str) -> None:
+    """Created, updated or filed with a document: 422 as `consents load` says, never an error of ours."""
+    created = registry.send("POST", "/Consent", an_r5("anne", TREAT_BUT_SOUTH)).json
+    document = {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": {"title": "x"}}]}
+    for value in (5, "x", [5], {"a": 1}, None, [None], [{"id": []}], [{"resourceType": "X"}]):
+        stated = an_r5("anne", {"purpose": [a_coding("TREAT")]})
+        (stated["provision"][0] if element == "actor" else stated)[element] = value
+        filed = {
+            "resourceType": "Parameters",
+            "parameter": [{"name": "consent", "resource": stated}, {"name": "document", "resource": document}],
+        }
+        for method, path, body in (
+            ("POST", "/Consent", stated),
+            ("PUT", f"/Consent/{created['id']}", {**stated, "id": created["id"]}),
+            ("POST", "/Consent/$fileConsent", filed),
+        ):
+            refused = registry.send(method, path, body)
+            assert refused.status_code == 422, (method, path, value)
+            assert f".{element}" in issues(refused)[0]

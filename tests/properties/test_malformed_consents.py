@@ -1,8 +1,10 @@
 """Whatever comes as a Consent is read or refused by path: never an error of ours, never read as other JSON."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,8 @@ from gateway.consent.fhir_structure import require_structure
 from gateway.errors import LoadRefused
 from gateway.fhir.xml_form import read_xml_resource, write_xml
 from tests.factories_consent import a_coding, a_resource, an_actor, authored_by
+from tests.functional.consent_community import patient_named
+from tests.functional.consent_registry import Registry
 from tests.properties.test_consent_r4 import NAMES, r5_consents
 
 R4 = a_resource(
@@ -101,3 +105,29 @@ def test_the_example_is_filed_as_it_is() -> None:
     """Else the property would prove nothing."""
     assert read(R4)
     assert read_xml_resource(write_xml(R4)) == R4
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    """The API, which files what it accepts."""
+    made = Registry()
+    yield made
+    made.close()
+
+
+DOCUMENT = {"resourceType": "QuestionnaireResponse", "status": "completed"}
+
+
+@given(data=st.data(), value=junk, with_a_document=st.booleans())
+def test_t044_through_the_api(registry: Registry, data: st.DataObject, value: Any, with_a_document: bool) -> None:
+    """In R4 and in R5, created or filed with a document: accepted, or refused by path."""
+    r5 = r5_consents().map(lambda one: {**one, "subject": patient_named("anne"), "grantor": [patient_named("anne")]})
+    resource = data.draw(st.just({**R4, "patient": patient_named("anne")}) | r5)
+    path = data.draw(st.sampled_from([place for place in _places(resource) if place and place[0] != "resourceType"]))
+    body, to = _with(resource, path, value), "/Consent"
+    if with_a_document:
+        named = (("consent", body), ("document", DOCUMENT))
+        listed = [{"name": name, "resource": one} for name, one in named]
+        body, to = {"resourceType": "Parameters", "parameter": listed}, "/Consent/$fileConsent"
+    answer = registry.send("POST", to, body)
+    assert answer.status_code in (201, 400, 422), answer.text
