@@ -86,7 +86,8 @@ def _structural_problems(resource: Mapping[str, Any]) -> Iterator[str]:
     from pydantic import ValidationError
 
     try:
-        Patient.model_validate(resource)
+        read = Patient.model_validate(resource)
+        yield from _texts_for_objects(resource, read.model_dump(), "Patient")
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_input=False):
             yield _in_our_words(error["loc"], error["type"])
@@ -94,6 +95,18 @@ def _structural_problems(resource: Mapping[str, Any]) -> Iterator[str]:
         yield "Patient: nested too deeply"
     except (LookupError, TypeError, AttributeError, ValueError):  # how the library tells of a type that FHIR lacks
         yield from _unreadable(resource) or ("Patient: an element is of another type than FHIR R4 says",)
+
+
+def _texts_for_objects(stated: Any, read: Any, path: str) -> Iterator[str]:
+    """Where the library has read JSON within a text as the object that belongs there."""
+    if isinstance(read, dict) and isinstance(stated, dict):
+        for name, one in read.items():
+            yield from _texts_for_objects(stated.get(name), one, f"{path}.{name}")
+    elif isinstance(read, list) and isinstance(stated, list):
+        for number, (value, one) in enumerate(zip(stated, read, strict=False)):
+            yield from _texts_for_objects(value, one, f"{path}[{number}]")
+    elif isinstance(stated, str) and isinstance(read, dict | list):
+        yield f"{path}: not an object"
 
 
 def _unreadable(resource: Mapping[str, Any]) -> list[str]:

@@ -165,6 +165,15 @@ def test_contained_resources_of_no_type_are_refused(contained: Any, problem: str
     assert problems == (problem,)
 
 
+@pytest.mark.parametrize("text", ["{}", f'{{"id": "{CANARY}"}}'])
+@pytest.mark.parametrize("element", ["name", "identifier", "address", "telecom"])
+def test_json_within_a_text_is_no_object(element: str, text: str) -> None:
+    """However readable it is: whoever reads the record next would find a text."""
+    problems = _problems({**a_patient(), element: [text]})
+
+    assert problems == (f"Patient.{element}[0]: not an object",)
+
+
 def test_a_bottomless_patient_is_refused() -> None:
     """Nesting that no reader survives is a refusal like any other."""
     extension: dict[str, Any] = {"url": "u"}
