@@ -111,18 +111,24 @@ class Sightings:
             old = known.get(key)
             if (row := new if old is None else _as_it_now_is(old, new)) != old:
                 changes[key] = (uid, row)
+        if not changes and not any(_are_told(self._keys_of(one), known, rows) for one in told.values()):
+            # Told in less detail than it is known: nothing is new, and nothing to be remembered by.
+            return {place: _seen_of(self._keys_of(one), known) for place, one in told.items()}, ()
         with writing(self._engine) as connection:
             forget(connection, told)
             shared = self._store(person, changes, known, connection)
             now_known = _find_rows(connection, {record for record, _ in told})
             seen = {}
             for place, one in told.items():
-                keys = [self._row_key(study) for study in one.studies]
-                seen[place] = [Seen(now_known[key].first_seen, now_known[key].study_id) for key in keys]
+                keys = self._keys_of(one)
+                seen[place] = _seen_of(keys, now_known)
                 # A query that saw something else meanwhile has the last word.
-                if all(_is_told(now_known[key], rows[key][1]) for key in keys):
+                if _are_told(keys, now_known, rows):
                     remember(connection, place, one.key, seen[place])
         return seen, shared
+
+    def _keys_of(self, told: Told) -> list[_RowKey]:
+        return [self._row_key(study) for study in told.studies]
 
     def _store(
         self,
@@ -163,8 +169,15 @@ def _all_of(told: Mapping[Place, Told]) -> list[SourceStudy]:
     return [study for one in told.values() for study in one.studies]
 
 
-def _is_told(row: _Row, told: _Row) -> bool:
-    return row[:3] == told[:3]
+def _seen_of(keys: Sequence[_RowKey], known: Mapping[_RowKey, _Row]) -> list[Seen]:
+    return [Seen(known[key].first_seen, known[key].study_id) for key in keys]
+
+
+def _are_told(
+    keys: Sequence[_RowKey], known: Mapping[_RowKey, _Row], told: Mapping[_RowKey, tuple[StudyUID, _Row]]
+) -> bool:
+    """Whether what is known of these studies is exactly what was told: person, content and series."""
+    return all(known[key][:3] == told[key][1][:3] for key in keys)
 
 
 def _as_it_now_is(old: _Row, new: _Row) -> _Row:

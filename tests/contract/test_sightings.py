@@ -216,3 +216,13 @@ def test_the_ids_of_studies_are_told_with_them(sightings: Sightings) -> None:
     """New or told again, they are the ids of this person's studies; of another person's record they are others."""
     for person in (ANNA, ANNA, BERTA):
         assert sightings.observe(person, [a_study()], T0).study_ids == {UID: sightings.study_id(person, StudyUID(UID))}
+
+
+def test_what_is_told_in_less_detail_writes_nothing(engine: Engine, sightings: Sightings) -> None:
+    """An answer without series takes nothing away from what is known with them, however often it comes."""
+    sightings.observe(ANNA, [a_study()], T0)
+    with StatementCount(engine) as count:
+        assert times(sightings.observe(ANNA, [a_study(series=None)], LATER)) == [T0]
+        assert times(sightings.observe(ANNA, [a_study()], LATER)) == [T0]
+
+    assert all(one.lstrip().upper().startswith("SELECT") for one in count.statements), count.statements
