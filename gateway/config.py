@@ -145,7 +145,7 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
         problems.append("GATEWAY_DATABASE_URL must be a sqlite: or postgresql: URL")
     if settings.workers > 1 and not settings.redis_url:
         problems.append("GATEWAY_WORKERS above 1 needs GATEWAY_REDIS_URL (the in-process cache serves one process)")
-    if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss", "unix"):
+    if settings.redis_url and not _is_redis_url(settings.redis_url):
         problems.append("GATEWAY_REDIS_URL must be a redis://, rediss:// or unix:// URL")
     if settings.production:
         if not settings.base_url.lower().startswith("https:"):
@@ -155,6 +155,14 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
         if not settings.keys_file.exists():
             problems.append(f"GATEWAY_KEYS_FILE: {settings.keys_file} must exist in production")
     return problems
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_origin(url: str) -> bool:

@@ -53,6 +53,8 @@ def list_(since: datetime | None, only_open: bool, as_json: bool) -> None:
     if as_json:
         print_json({"declarations": told})
         return
+    if not told:
+        click.echo("nobody broke the glass" + (" without review" if only_open else ""))
     for one in told:
         who = one["subject"]
         click.echo(f"{one['declared']:%Y-%m-%d %H:%M} UTC  {one['id']}  Patient/{one['patient']}")

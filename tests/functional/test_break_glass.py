@@ -89,6 +89,7 @@ def test_t048_t050_a_declaration_opens_one_patient_and_is_on_the_list(
     assert run("break-glass", "review", declared["id"])["changed"] is True
     assert run("break-glass", "review", declared["id"])["changed"] is False
     assert run("break-glass", "list", "--open")["declarations"] == []
+    assert "nobody broke the glass without review" in exchange.gateway.run("break-glass", "list", "--open").stdout
     [reviewed] = run("break-glass", "list")["declarations"]
     assert reviewed["reviewed"]["by"]
     assert "reviewed by" in exchange.gateway.run("break-glass", "list").stdout

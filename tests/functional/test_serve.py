@@ -39,6 +39,8 @@ def test_every_problem_with_the_settings_is_told_at_once(make_gateway: MakeGatew
         ("GATEWAY_ADT_LISTEN", "127.0.0.1:0"),
         ("GATEWAY_BASE_URL", "http://exchange.example:99999"),
         ("GATEWAY_BASE_URL", "http://[::1"),
+        ("GATEWAY_REDIS_URL", "redis://["),
+        ("GATEWAY_REDIS_URL", "redis://127.0.0.1:99999"),
         ("GATEWAY_CONSENT_POLICY_URIS", "::"),
         ("GATEWAY_STRONG_IDENTIFIER_SYSTEMS", "urn:oid:2.999 national-id"),
         ("GATEWAY_ADT_TLS_CERT_FILE", str(Path(__file__))),
