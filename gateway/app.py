@@ -19,7 +19,7 @@ from gateway.fhir.pix import PixFace
 from gateway.fhir.routes import capability_blueprint, fhir_blueprint
 from gateway.health import liveness, metrics_page, readiness
 from gateway.oauth.metadata import metadata_blueprint
-from gateway.oauth.token import token_blueprint
+from gateway.oauth.token import client_credentials, token_blueprint
 from gateway.request_log import log_requests
 from gateway.wiring import House, build_house
 
@@ -62,7 +62,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     serve(app, metadata_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
     serve(
         app,
-        token_blueprint(house.tokens, house.rooms.clock),
+        token_blueprint({"client_credentials": client_credentials(house.tokens)}, house.rooms.clock),
         open_to_anyone("the client proves itself by its assertion (RFC 7523)"),
     )
     serve(app, liveness(), open_to_anyone("no patient data"))

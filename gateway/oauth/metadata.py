@@ -11,8 +11,8 @@ from flask import Blueprint, Response
 from gateway.auth.client_keys import ALGORITHMS
 from gateway.config import Settings
 from gateway.db.crypto import SIGNING_ALGORITHM, KeyRing
-from gateway.oauth.token import GRANT_TYPES
 
+GRANT_TYPES = ("client_credentials",)
 FRESH_S = 300
 """How long anyone may keep a document. A signing key has to be shown this long before it signs."""
 

@@ -20,7 +20,7 @@ from gateway.config import Settings
 from gateway.db.crypto import KeyRing
 from gateway.errors import DependencyUnavailable, GatewayError, NotAuthenticated
 from gateway.oauth.metadata import metadata_blueprint
-from gateway.oauth.token import token_blueprint
+from gateway.oauth.token import client_credentials, token_blueprint
 
 
 def auth_app(engine: Engine, keys: KeyRing, audit: AuditLog, base_url: str = "http://127.0.0.1:8080") -> Flask:
@@ -36,7 +36,8 @@ def auth_app(engine: Engine, keys: KeyRing, audit: AuditLog, base_url: str = "ht
     services = BackendServices(verifier, keys, audit, issuer=settings.base_url)
     app = Flask(__name__)
     public = open_to_anyone("clients prove themselves by an assertion, documents are public")
-    for blueprint in (token_blueprint(services), metadata_blueprint(settings, keys)):
+    token = token_blueprint({"client_credentials": client_credentials(services)})
+    for blueprint in (token, metadata_blueprint(settings, keys)):
         public(blueprint)
         app.register_blueprint(blueprint)
     guarded = _guarded_blueprint()
