@@ -111,6 +111,9 @@ def _to_row(client: Client) -> dict[str, Any]:
         "purpose_of_use": " ".join(client.purposes),
         "token_exchange": client.token_exchange,
         "facility": client.facility,
+        "kind": client.kind,
+        "redirect_uris": "\n".join(client.redirect_uris) or None,
+        "launch_url": client.launch_url,
         "disabled_at": client.disabled_at,
     }
 
@@ -126,5 +129,8 @@ def _from_row(row: Mapping[str, Any]) -> Client:
         purposes=tuple(row["purpose_of_use"].split()),
         token_exchange=row["token_exchange"],
         facility=None if row["facility"] is None else FacilityID(row["facility"]),
+        kind=row["kind"],
+        redirect_uris=tuple((row["redirect_uris"] or "").split()),
+        launch_url=row["launch_url"],
         disabled_at=row["disabled_at"],
     )

@@ -4,32 +4,48 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.errors import NotAuthenticated
 from gateway.model import ClientID, FacilityID
 
+ClientKind = Literal["system", "app"]
 FRESH_S = 1.0
 _MOST_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A registered client: an EHR, an identity feed, an application of a member."""
+    """A registered client: a system that asks for itself (an EHR, an identity feed), or an app that people use."""
 
     id: ClientID
     name: str
     organization: str
     """A facility id, or the URI of an organisation: what actors of a consent may be matched by."""
     jwks: str | None
-    """Its public keys as a JWK Set (JSON), or None where they are read from `jwks_uri`."""
+    """Its public keys as a JWK Set (JSON), or None where they are read from `jwks_uri`; an app may have neither."""
     jwks_uri: str | None
     scopes: tuple[str, ...]
     purposes: tuple[str, ...]
     token_exchange: bool = False
     facility: FacilityID | None = None
     """The facility whose identity feed this client is."""
+    kind: ClientKind = "system"
+    redirect_uris: tuple[str, ...] = ()
+    """Where an app is answered, each exactly as it will ask."""
+    launch_url: str | None = None
+    """Where an app is started from, if it can be."""
     disabled_at: datetime | None = None
+
+    @property
+    def is_app(self) -> bool:
+        """Whether people use it, rather than it acting for itself."""
+        return self.kind == "app"
+
+    @property
+    def public(self) -> bool:
+        """Whether it has no key to prove itself with (RFC 6749 §2.1)."""
+        return self.is_app and self.jwks is None and self.jwks_uri is None
 
     @property
     def enabled(self) -> bool:

@@ -3,6 +3,7 @@
 # Importing a tables module puts its tables on the metadata.
 import gateway.adapters.tables
 import gateway.audit.tables
+import gateway.auth.app_tables
 import gateway.auth.people_tables
 import gateway.auth.tables
 import gateway.consent.tables
