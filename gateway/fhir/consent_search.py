@@ -12,8 +12,8 @@ from gateway.fhir.answer_form import AnswerForm, parse_answer_form, parse_word
 from gateway.fhir.parameters import CONSENT
 from gateway.fhir.query_string import Pairs
 from gateway.fhir.sift import sift
-from gateway.fhir.values import parse_dates, parse_identifier, parse_reference, parse_strings, parse_tokens
 from gateway.model import DateBound, PatientID, PatientRef, Token
+from gateway.search_values import parse_dates, parse_identifier, parse_reference, parse_strings, parse_tokens
 
 _SORTS = ("_lastUpdated", "-_lastUpdated")
 

@@ -11,11 +11,11 @@ from gateway.fhir.modifiers import require_understood
 from gateway.fhir.patient import to_patient
 from gateway.fhir.query_string import Pairs
 from gateway.fhir.sift import require_text
-from gateway.fhir.values import parse_identifier
 from gateway.identity_desk import IdentityDesk, Told
 from gateway.model import Identifier, PatientID, Requester
 from gateway.mpi.patient_record import PatientRecord
 from gateway.rooms import Rooms
+from gateway.search_values import parse_identifier
 
 _ASIDE = frozenset(("_format", "_pretty"))
 

@@ -9,7 +9,6 @@ from gateway.fhir.patient_parameters import PATIENT
 from gateway.fhir.query_string import Pairs
 from gateway.fhir.search_params import of_form
 from gateway.fhir.sift import Sifted, sift
-from gateway.fhir.values import parse_dates, parse_references, parse_strings, parse_tokens
 from gateway.model import PatientID, Token
 from gateway.mpi.patient_query import (
     STRING_FIELDS,
@@ -20,6 +19,7 @@ from gateway.mpi.patient_query import (
     Text,
     comparable_contact,
 )
+from gateway.search_values import parse_dates, parse_references, parse_strings, parse_tokens
 
 DEFAULT_SORT = "family,given,birthdate"
 SORT_KEYS = ("family", "given", "birthdate", "_lastUpdated")

@@ -8,7 +8,9 @@ from gateway.errors import InvalidQuery, UnsupportedParameter
 from gateway.fhir.answer_form import AnswerForm, parse_answer_form
 from gateway.fhir.parameters import ENDPOINT, IMAGING_STUDY, ORGANIZATION
 from gateway.fhir.sift import Sifted, sift
-from gateway.fhir.values import (
+from gateway.imaging.matching import SortKey
+from gateway.model import PatientID, PatientRef, StudyQuery, Token
+from gateway.search_values import (
     parse_dates,
     parse_identifier,
     parse_ids,
@@ -17,8 +19,6 @@ from gateway.fhir.values import (
     parse_strings,
     parse_tokens,
 )
-from gateway.imaging.matching import SortKey
-from gateway.model import PatientID, PatientRef, StudyQuery, Token
 
 Sort = tuple[tuple[SortKey, bool], ...]
 """Each key with whether it descends, the first one deciding first."""

@@ -7,13 +7,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidQuery, NotAcceptable
-from gateway.fhir.dates import parse_date_bound
 from gateway.fhir.json_in import read_json_object
 from gateway.fhir.parameters import IMAGING_STUDY
 from gateway.fhir.query_string import read_pairs, write_url
 from gateway.fhir.search_params import parse_imaging_search
-from gateway.fhir.values import parse_tokens
 from gateway.model import Token
+from gateway.search_dates import parse_date_bound
+from gateway.search_values import parse_tokens
 
 BASE = "https://gateway.example/fhir/r4"
 NAMES = [*IMAGING_STUDY.by_spelling, "_has:x:y:z", "patient.name", "modality:not", "foo", "_include:iterate"]

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.fhir.dates import parse_date_bound
 from gateway.imaging.matching import matches, sort_key
 from gateway.imaging.study import Started, Study
 from gateway.model import Identifier, PatientRef, StudyQuery, Token
+from gateway.search_dates import parse_date_bound
 from tests.factories import NOON
 from tests.factories_imaging import STUDY_ID, a_series, a_source, a_study, some_facts, started_at
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway.errors import InvalidQuery
-from gateway.fhir.dates import parse_date_bound
+from gateway.search_dates import parse_date_bound
 
 
 def _utc(*parts: int) -> datetime:

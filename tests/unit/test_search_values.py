@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.errors import InvalidQuery
-from gateway.fhir.values import (
+from gateway.model import Identifier, Token
+from gateway.search_values import (
     MOST_ALTERNATIVES,
     parse_dates,
     parse_identifier,
@@ -13,7 +14,6 @@ from gateway.fhir.values import (
     parse_strings,
     parse_tokens,
 )
-from gateway.model import Identifier, Token
 
 BASE = "https://gateway.example/fhir/r4"
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gateway.errors import InvalidQuery
-from gateway.fhir.dates import parse_date_bound
 from gateway.model import DateBound, Identifier, Token
+from gateway.search_dates import parse_date_bound
 
 MOST_ALTERNATIVES = 50
 _SEPARATORS = {",": re.compile(r"\\.|,"), "|": re.compile(r"\\.|\|")}
