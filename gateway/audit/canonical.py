@@ -2,7 +2,8 @@
 
 RFC 8785 (JSON Canonicalization Scheme): members sorted, UTF-8, no spaces, whole numbers only. Times are UTC with six
 decimals. A member that holds its type's default is left out, so a field that is added later leaves old bytes as they
-are. `schema` names this form.
+are. `schema` names this form. What is stored also holds a `salt`: a hash of the bytes then tells nothing of a record
+to whoever tries what it may have held.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,13 +25,14 @@ class UnreadableRecord(ValueError):
     """The bytes are not a record in a form this version knows."""
 
 
-def to_canonical(record: AuditRecord) -> bytes:
-    """The bytes of `record`; equal records have equal bytes.
+def to_canonical(record: AuditRecord, salt: str | None = None) -> bytes:
+    """The bytes of `record`; equal records have equal bytes, unless each has a `salt`.
 
     Texts longer than the caps are cut and say so (a hostile header must not fill the store), and lone surrogates, which
     no UTF-8 can hold, are spelled out. Raises TypeError where a field has a type no record may have.
     """
-    return orjson.dumps({"schema": SCHEMA, **_members(record)}, option=orjson.OPT_SORT_KEYS)
+    salted = {} if salt is None else {"salt": salt}
+    return orjson.dumps({"schema": SCHEMA, **salted, **_members(record)}, option=orjson.OPT_SORT_KEYS)
 
 
 def from_canonical(raw: bytes) -> AuditRecord:
@@ -39,6 +41,7 @@ def from_canonical(raw: bytes) -> AuditRecord:
         members = orjson.loads(raw)
         if members.pop("schema") != SCHEMA:
             raise KeyError(SCHEMA)
+        members.pop("salt", None)
         return AuditRecord(**{name: _READERS.get(name, _as_it_is)(value) for name, value in members.items()})
     except (TypeError, KeyError, AttributeError, ValueError) as exc:
         msg = f"the bytes are not an audit record of schema {SCHEMA}"

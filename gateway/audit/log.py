@@ -1,6 +1,7 @@
 """The audit log in the database: records are added durably and read in order, and nothing else can be done with it."""
 
 import logging
+import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
@@ -22,6 +23,7 @@ from gateway.metrics import AUDIT_RECORDS, AUDIT_SECONDS
 
 _PAGE = 500
 _ROWS_A_STATEMENT = 8
+_SALT_BYTES = 16
 _ADD = PreparedInsert(audit_record, "id", "recorded_at", "kind", "outcome", "patient_key", "sealed")
 
 
@@ -108,7 +110,9 @@ class StoredAuditLog:
             "kind": record.kind,
             "outcome": record.outcome,
             "patient_key": None if record.patient is None else self._patient_key(record.patient),
-            "sealed": self._keys.seal(audit_record.name, record.id, to_canonical(record)),
+            "sealed": self._keys.seal(
+                audit_record.name, record.id, to_canonical(record, salt=os.urandom(_SALT_BYTES).hex())
+            ),
         }
 
     def _patient_key(self, patient: str) -> bytes:
