@@ -4,6 +4,7 @@
 import gateway.adapters.tables
 import gateway.audit.tables
 import gateway.auth.app_tables
+import gateway.auth.facility_tables
 import gateway.auth.people_tables
 import gateway.auth.tables
 import gateway.consent.tables
