@@ -2,11 +2,11 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from gateway.audit.record import Asked, AuditRecord, Decided, Released, Who
+from gateway.audit.record import Asked, AuditKind, AuditRecord, Decided, Released, Who
 
 NOON = datetime(2026, 3, 5, 12, 0, 0, 123456, tzinfo=UTC)
 PERSON = "0b9d3a52-8a6e-4a36-9d6f-6f3f0f3f9a01"
@@ -116,13 +116,7 @@ any_record = st.builds(
     AuditRecord,
     id=st.uuids().map(str),
     recorded=st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    kind=st.sampled_from(
-        (
-            *("imaging-search", "imaging-read", "patient-search", "patient-read", "access-refused"),
-            *("token-issued", "token-refused", "alert", "operator"),
-            *("consent-search", "consent-read", "consent-create", "consent-update"),
-        )
-    ),
+    kind=st.sampled_from(get_args(AuditKind)),
     outcome=st.sampled_from(("success", "refused", "failed")),
     reason=_words(),
     who=_whos,

@@ -23,6 +23,11 @@ AuditKind = Literal[
     "access-refused",
     "token-issued",
     "token-refused",
+    "sign-in",
+    "sign-out",
+    "audit-search",
+    "audit-read",
+    "accounting",
     "alert",
     "operator",
 ]

@@ -1,9 +1,12 @@
 """An independent FHIR R4 validator finds nothing amiss in what the audit tells."""
 
+from typing import get_args
+
 import pytest
 
+from gateway.audit.event_kinds import OPERATORS_ACTS
 from gateway.audit.fhir_audit_event import to_audit_events
-from gateway.audit.record import AuditRecord, Decided, Who
+from gateway.audit.record import AuditKind, AuditRecord, Decided, Who
 from tests.factories_audit import PERSON, a_record, a_who
 from tests.services.fhir_validator import FHIRValidator
 
@@ -20,6 +23,11 @@ RECORDS = {
     "operator": a_record(
         kind="operator", who=Who(subject_id="root", subject_role="operator"), details=(("since", ""),)
     ),
+    **{kind: a_record(kind=kind) for kind in get_args(AuditKind)},
+    **{
+        f"operator: {words}": a_record(kind="operator", reason=words, asked=(), decided=(), released=())
+        for words in OPERATORS_ACTS
+    },
     "hostile": a_record(who=a_who(subject_name="\x1b[2J\r\n\u2028\u202e", network="not an address")),
 }
 

@@ -12,6 +12,8 @@ from tests.unit.audit.balp_rules import A_PERSON, CONSENT, IRCP, OBJECT, PROV, c
 
 Event = dict[str, Any]
 DCM = "http://dicom.nema.org/resources/ontology/DCM#"
+SEARCHES = ("imaging-search", "patient-search", "consent-search")
+READS = ("imaging-read", "patient-read", "consent-read")
 
 
 def agent_of(event: Event, code: str) -> Event:
@@ -52,7 +54,7 @@ def record_of(events: list[Event]) -> AuditRecord:
     kind = dict(facts)["kind"]
     patients = [e["what"]["reference"][8:] for e in first.get("entity", []) if A_PERSON in codes(e["type"])]
     references = [value for name, value in facts if name == "resource"]
-    if kind.endswith("read"):
+    if kind in READS:
         references = [
             e["what"]["reference"]
             for event in events
@@ -61,9 +63,9 @@ def record_of(events: list[Event]) -> AuditRecord:
             and event["type"]["code"] == "rest"
             for e in entities_of(event, OBJECT)
         ]
-    if disclosures and kind.endswith("search"):
+    if disclosures and kind in SEARCHES:
         references = [e["what"]["reference"] for e in entities_of(disclosures[0], OBJECT) if "reference" in e["what"]]
-    if kind.endswith("search") and patients and f"Patient/{patients[0]}" in references:
+    if kind in SEARCHES and patients and f"Patient/{patients[0]}" in references:
         patients = []
     return AuditRecord(
         id=first["id"].rpartition("-")[0],
@@ -168,6 +170,6 @@ def comparable(record: AuditRecord) -> dict[str, Any]:
     # Decisions are grouped by what they rest on: each is there, in another order. A patient search whose answer is the
     # patient it was about names that patient once.
     known["decided"] = Counter(record.decided)
-    if record.kind.endswith("search") and f"Patient/{record.patient}" in record.resources:
+    if record.kind in SEARCHES and f"Patient/{record.patient}" in record.resources:
         known["patient"] = None
     return known

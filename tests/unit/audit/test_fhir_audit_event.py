@@ -3,13 +3,15 @@
 import re
 from base64 import b64decode
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 from hypothesis import given, settings
 
+from gateway.audit.event_kinds import OPERATORS_ACTS, TOLD
 from gateway.audit.fhir_audit_event import to_audit_events
-from gateway.audit.record import AuditRecord, Decided, Who
+from gateway.audit.record import AuditKind, AuditRecord, Decided, Who
 from tests.factories_audit import NOON, PERSON, POLICY, a_record, a_who, any_record
 from tests.unit.audit.balp_rules import A_PERSON, AUTHSERVER, CONSENT, IRCP, OBJECT, PROV, codes, problems_of
 from tests.unit.audit.retelling import DCM, Event, agent_of, comparable, entities_of, record_of, told
@@ -44,7 +46,7 @@ RECORDS = {
     "token refused": a_record(kind="token-refused", outcome="refused", who=Who(network="192.0.2.1", client_id="x")),
     "alert": a_record(kind="alert", who=Who(), reason="a study is found under two persons"),
     "operator": a_record(kind="operator", who=Who(subject="root"), reason="clients add"),
-}
+} | {f"kind {kind}": a_record(kind=kind, resources=(f"Patient/{PERSON}",)) for kind in get_args(AuditKind)}
 CLAIMED = {
     "search about a patient": ["PatientQuery", "AuthZconsent", "AuthZconsent", "PrivacyDisclosure.Source"],
     "search about nobody": ["Query"],
@@ -70,6 +72,51 @@ def test_t082_each_kind_of_answer_gives_its_balp_events(what: str) -> None:
     claimed = [_profiles(event)[0] for event in _events(RECORDS[what]) if _profiles(event)]
 
     assert claimed == CLAIMED[what]
+
+
+def test_every_kind_of_record_has_its_words() -> None:
+    """A kind without a row could not be told."""
+    assert set(TOLD) == set(get_args(AuditKind))
+
+
+def test_no_operators_act_is_hidden_by_the_words_of_another() -> None:
+    """The first row that fits counts: a longer one stands before what it begins with."""
+    words = list(OPERATORS_ACTS)
+    hidden = [(one, later) for n, one in enumerate(words) for later in words[n + 1 :] if later.startswith(one)]
+
+    assert hidden == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "type_", "subtype", "action"),
+    [
+        ("sign-in", "", "110114", "110122", "E"),
+        ("sign-out", "", "110114", "110123", "E"),
+        ("audit-search", "", "110101", "search-type", "R"),
+        ("accounting", "", "110101", "report", "R"),
+        ("operator", "facilities apply begins", "110113", "110128", "U"),
+        ("operator", "client added", "110113", "110129", "U"),
+        ("operator", "patients merge", "110110", "merge", "U"),
+        ("operator", "patients unmerge", "110110", "unmerge", "U"),
+        ("operator", "patients split", "110110", "unlink", "U"),
+        ("operator", "patients relink: link", "110110", "link", "U"),
+        ("operator", "consent revoked", "110113", "110135", "U"),
+        ("operator", "break-glass ended", "110113", "110138", "E"),
+        ("operator", "backup", "110106", "archive", "R"),
+        ("operator", "audit export", "110101", None, "E"),
+        ("operator", "explain", "110100", None, "E"),
+    ],
+)
+def test_t082_acts_without_a_balp_profile_are_told_in_the_codes_of_dicom_and_iso(
+    kind: AuditKind, reason: str, type_: str, subtype: str | None, action: str
+) -> None:
+    """DICOM PS3.16 CID 400 and 401, ISO 21089; every fact of the record stands in the event."""
+    (event,) = _events(a_record(kind=kind, reason=reason, asked=(), decided=(), released=()))
+
+    assert event["type"]["code"] == type_
+    assert [coding["code"] for coding in event.get("subtype", [])] == ([subtype] if subtype else [])
+    assert event["action"] == action
+    AuditEvent.model_validate(event)
 
 
 @settings(max_examples=50)
@@ -280,7 +327,7 @@ def test_the_export_of_the_audit_itself_is_told_as_use_of_the_audit_log() -> Non
         a_record(kind="operator", who=Who(subject="root"), reason="audit export", asked=(), decided=(), released=())
     )
     (other,) = _events(
-        a_record(kind="operator", who=Who(subject="root"), reason="clients add", asked=(), decided=(), released=())
+        a_record(kind="operator", who=Who(subject="root"), reason="explain", asked=(), decided=(), released=())
     )
 
     assert codes(used["type"]) == {DCM + "110101"}
