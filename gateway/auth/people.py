@@ -66,11 +66,27 @@ class SignIn:
         return "mfa" in self.methods
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """One person may act for another, for a purpose, until a moment."""
+
+    id: str
+    patient: PatientID
+    purpose: str
+    """`FAMRQT` or `PWATRNY`: what their tokens and audits say."""
+    until: datetime
+    """Exclusive."""
+
+
 class SignIns(Protocol):
     """Sessions, as stored. Every method raises DependencyUnavailable where the store fails."""
 
     def find(self, cookie: str, now: datetime) -> SignIn | None:
         """The sign-in of that cookie's value; None where it ended, is unknown, or the account is disabled."""
+        ...
+
+    def find_step(self, cookie: str, now: datetime) -> SignIn | None:
+        """The sign-in of that cookie's value that still owes a second factor: it opens nothing but the way to it."""
         ...
 
 
@@ -79,4 +95,8 @@ class Delegations(Protocol):
 
     def acts_for(self, account: Account, now: datetime) -> Sequence[PatientID]:
         """Everybody whom the account may act for at `now`."""
+        ...
+
+    def standing(self, account_id: str, now: datetime) -> Sequence[Delegation]:
+        """The delegations of the account of that id that stand at `now`; each request of a delegate's app asks."""
         ...
