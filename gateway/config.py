@@ -48,6 +48,8 @@ class Settings:
     break_glass: timedelta = timedelta(minutes=30)
     break_glass_roles: frozenset[str] = frozenset()
     adt_listen: str = ""
+    session_idle: timedelta = timedelta(minutes=15)
+    session_longest: timedelta = timedelta(hours=8)
     adt_metrics_listen: str = ""
     adt_tls_cert_file: Path | None = None
     adt_tls_key_file: Path | None = None
@@ -121,6 +123,8 @@ class Settings:
             break_glass_roles=frozenset(reader.words("GATEWAY_BREAK_GLASS_ROLES")),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
             adt_metrics_listen=reader.text("GATEWAY_ADT_METRICS_LISTEN", ""),
+            session_idle=timedelta(minutes=reader.number("GATEWAY_SESSION_IDLE_MINUTES", 15, 1, 24 * 60)),
+            session_longest=timedelta(hours=reader.number("GATEWAY_SESSION_HOURS", 8, 1, 24 * 7)),
             adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
             adt_tls_key_file=reader.path("GATEWAY_ADT_TLS_KEY_FILE"),
             adt_tls_ca_file=reader.path("GATEWAY_ADT_TLS_CA_FILE"),
@@ -239,6 +243,7 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
 
 
 class _Reader:
+        *("session_idle_minutes", "session_hours"),
     """Reads typed values and gathers what is wrong, so that an operator sees all of it at once."""
 
     def __init__(self, env: Mapping[str, str]) -> None:

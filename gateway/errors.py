@@ -15,7 +15,11 @@ GatewayError
   StaleVersion            somebody else has changed it since it was read
     AlreadyThere          it was to be changed only where it isn't there
   NotAuthenticated        no token, or one that does not hold
+    SignInNeeded          nobody has signed in, or the session has ended
+      FreshSignInNeeded   they have, and too long ago for this
   AccessRefused           scope, purpose, patient or role does not reach
+    SecondFactorNeeded    they have signed in with one factor, and this needs two
+    FormRefused           a form that did not come from our own page, or from another session's
     ScopeMissing
     PurposeNotAllowed
   UnknownTarget           an answer is wanted in a system of identifiers that the exchange doesn't know
@@ -116,8 +120,27 @@ class NotAuthenticated(GatewayError):
         self.expired = expired
 
 
+class SignInNeeded(NotAuthenticated):
+    code = "sign-in-needed"
+
+    def __init__(self, reason: str = "sign in first") -> None:
+        super().__init__(reason, presented=False)
+
+
+class FreshSignInNeeded(SignInNeeded):
+    code = "fresh-sign-in-needed"
+
+
 class AccessRefused(GatewayError):
     code = "forbidden"
+
+
+class SecondFactorNeeded(AccessRefused):
+    code = "second-factor-needed"
+
+
+class FormRefused(AccessRefused):
+    code = "form-refused"
 
 
 class ScopeMissing(AccessRefused):

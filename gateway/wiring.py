@@ -47,6 +47,7 @@ from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 from gateway.turnstile import turnstile
 
+from gateway.wiring_people import People, open_people
 _PLACES = {"sqlite": 1, "postgresql": 2}
 """Imaging queries that work at a time in one process: SQLite works in the thread itself, PostgreSQL is waited for."""
 
@@ -63,6 +64,7 @@ class House:
     keys: KeyRing
     bearer: BearerAuthenticator
     tokens: BackendServices
+    people: People
     pings: Mapping[str, Ping]
     queues: Queues
     """What waits for a person."""
@@ -131,6 +133,7 @@ def build_house(settings: Settings) -> House:
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
         tokens=BackendServices(
             verifier,
+        people=open_people(settings, engine, keys, audit, rooms.clock),
             keys,
             audit,
             issuer=settings.base_url,

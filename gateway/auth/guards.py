@@ -7,14 +7,16 @@ be used to come from somewhere else (T40).
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from flask import Blueprint, Flask, g, request
 
 from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.break_glass import NO_DECLARATIONS, Declarations, require_standing
+from gateway.auth.people import STAFF, Role, SignIn, SignIns
+from gateway.auth.session_cookie import SessionCookie
 from gateway.config import Network
-from gateway.errors import AccessRefused, NotAuthenticated
+from gateway.errors import AccessRefused, FreshSignInNeeded, NotAuthenticated, SecondFactorNeeded, SignInNeeded
 from gateway.model import Requester
 
 Clock = Callable[[], datetime]
@@ -76,6 +78,70 @@ def current_requester() -> Requester:
     if not isinstance(requester, Requester):
         raise NotAuthenticated("a token is needed", presented=False)
     return requester
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What tells who has signed in: the sessions, the cookie they stand behind, and the time."""
+
+    signins: SignIns
+    cookie: SessionCookie
+    clock: Clock = _now
+
+
+def requires_person(door: Door, *roles: Role, fresh: timedelta | None = None) -> Guard:
+    """A guard after which `current_sign_in()` is who has signed in, in one of `roles` where any are named.
+
+    Staff have proved two factors. With `fresh`, they proved who they are no longer ago than that.
+    """
+    named = ", ".join(roles) or "anybody"
+    lately = f", lately ({fresh})" if fresh is not None else ""
+
+    def check() -> None:
+        now = door.clock()
+        g.sign_in = found = _signed_in(door, now)
+        if roles and found.account.roles.isdisjoint(roles):
+            raise AccessRefused("the account's role does not reach")
+        if fresh is not None and now - found.at > fresh:
+            raise FreshSignInNeeded("prove once more who you are")
+
+    return Guard("requires_person", f"signed in as {named}{lately}", check)
+
+
+def optional_person(door: Door, reason: str) -> Guard:
+    """A guard that lets everybody in and knows who has signed in (`signed_in_or_none()`)."""
+
+    def check() -> None:
+        g.sign_in = door.signins.find(door.cookie.read(), door.clock())
+
+    return Guard("optional_person", reason, check)
+
+
+def _signed_in(door: Door, now: datetime) -> SignIn:
+    cookie = door.cookie.read()
+    found = door.signins.find(cookie, now)
+    if found is None:
+        if door.signins.find_step(cookie, now) is not None:
+            raise SecondFactorNeeded("a second factor is still to be proved")
+        raise SignInNeeded
+    if found.account.roles & STAFF and not found.second_factor:
+        # They were given the role after they had signed in.
+        raise SecondFactorNeeded("staff prove a second factor: sign in again")
+    return found
+
+
+def current_sign_in() -> SignIn:
+    """Who has signed in. Raises SignInNeeded where no guard has let anybody in."""
+    found = signed_in_or_none()
+    if found is None:
+        raise SignInNeeded
+    return found
+
+
+def signed_in_or_none() -> SignIn | None:
+    """Who has signed in, if a guard has asked and somebody has."""
+    found = g.get("sign_in")
+    return found if isinstance(found, SignIn) else None
 
 
 def open_to_anyone(reason: str) -> Guard:
