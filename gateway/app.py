@@ -5,6 +5,7 @@ from werkzeug.exceptions import HTTPException
 
 from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
 from gateway.config import Settings
+from gateway.cors import Origins, share_with_origins
 from gateway.errors import GatewayError
 from gateway.fhir.cds import cds_blueprint, cds_discovery_blueprint
 from gateway.fhir.consent_face import ConsentFace
@@ -77,6 +78,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, answer_unexpected)
     log_requests(app)
+    share_with_origins(app, Origins(apps=house.app_origins))
     return app
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import ConfigurationError
 from gateway.model import ImplicitPolicy
+from gateway.web_origin import origin_of
 
 Environment = Literal["development", "production"]
 Switch = Literal["off", "on"]
@@ -54,6 +55,7 @@ class Settings:
     adt_tls_cert_file: Path | None = None
     adt_tls_key_file: Path | None = None
     adt_tls_ca_file: Path | None = None
+    cors_origins: frozenset[str] = frozenset()
 
     @property
     def fhir_base(self) -> str:
@@ -128,12 +130,14 @@ class Settings:
             adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
             adt_tls_key_file=reader.path("GATEWAY_ADT_TLS_KEY_FILE"),
             adt_tls_ca_file=reader.path("GATEWAY_ADT_TLS_CA_FILE"),
+            cors_origins=frozenset(reader.words("GATEWAY_CORS_ORIGINS")),
         )
         problems = [
             *reader.problems,
             *_contradictions(settings, env),
             *_adt_problems(settings),
             *_adt_metrics_problems(settings),
+            *_cors_problems(settings),
             *_unknown(env),
         ]
         if problems:
@@ -176,6 +180,12 @@ def _is_origin(url: str) -> bool:
     except ValueError:
         return False
     return bool(named) and not (parts.path or parts.query or parts.fragment)
+
+
+def _cors_problems(settings: Settings) -> list[str]:
+    if all(origin == origin_of(origin) for origin in settings.cors_origins):
+        return []
+    return ["GATEWAY_CORS_ORIGINS must be origins as browsers write them, such as https://viewer.example"]
 
 
 def _adt_metrics_problems(settings: Settings) -> list[str]:
@@ -235,6 +245,7 @@ KNOWN = frozenset(
         *("break_glass_minutes", "break_glass_roles"),
         *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
     )
+        "cors_origins",
 )
 
 

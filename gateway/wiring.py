@@ -19,6 +19,7 @@ from gateway.auth.client_store import DatabaseClientStore, UsedAssertions
 from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.declarations import StoredDeclarations
 from gateway.auth.jwks_fetch import JWKSFetcher
+from gateway.auth.origins import AppOrigins
 from gateway.cache import open_cache
 from gateway.config import Settings
 from gateway.consent.belonging import Identity
@@ -64,6 +65,8 @@ class House:
     keys: KeyRing
     bearer: BearerAuthenticator
     tokens: BackendServices
+    tokens: BackendServices
+    app_origins: AppOrigins
     people: People
     pings: Mapping[str, Ping]
     queues: Queues
@@ -84,7 +87,8 @@ def build_house(settings: Settings) -> House:
     registry = FacilityRegistry(engine, keys)
     audit = open_audit_log(engine, keys)
     cache = open_cache(settings.redis_url, keys)
-    clients = ClientRegistry(DatabaseClientStore(engine))
+    client_store = DatabaseClientStore(engine)
+    clients = ClientRegistry(client_store)
     matching = matching_rule(settings)
     index = PatientIndex(engine, keys)
     identity = Identity(retired=RETIRED_INTO, carried=CARRIED_BY, known=CARRIED)
@@ -129,6 +133,7 @@ def build_house(settings: Settings) -> House:
         identity=open_identity_desk(
             settings, engine, keys, audit, registry.all, lambda id_: _facility_of(clients.find(id_))
         ),
+        app_origins=AppOrigins(client_store.list_all, settings.cors_origins),
         keys=keys,
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
         tokens=BackendServices(
