@@ -123,10 +123,10 @@ class Settings:
             metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
             break_glass_roles=frozenset(reader.words("GATEWAY_BREAK_GLASS_ROLES")),
-            adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
-            adt_metrics_listen=reader.text("GATEWAY_ADT_METRICS_LISTEN", ""),
             session_idle=timedelta(minutes=reader.number("GATEWAY_SESSION_IDLE_MINUTES", 15, 1, 24 * 60)),
             session_longest=timedelta(hours=reader.number("GATEWAY_SESSION_HOURS", 8, 1, 24 * 7)),
+            adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
+            adt_metrics_listen=reader.text("GATEWAY_ADT_METRICS_LISTEN", ""),
             adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
             adt_tls_key_file=reader.path("GATEWAY_ADT_TLS_KEY_FILE"),
             adt_tls_ca_file=reader.path("GATEWAY_ADT_TLS_CA_FILE"),
@@ -243,6 +243,7 @@ KNOWN = frozenset(
         "metrics_allow",
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "break_glass_roles"),
+        *("session_idle_minutes", "session_hours"),
         *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
     )
         "cors_origins",
@@ -254,7 +255,6 @@ def _unknown(env: Mapping[str, str]) -> list[str]:
 
 
 class _Reader:
-        *("session_idle_minutes", "session_hours"),
     """Reads typed values and gathers what is wrong, so that an operator sees all of it at once."""
 
     def __init__(self, env: Mapping[str, str]) -> None:

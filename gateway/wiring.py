@@ -47,8 +47,8 @@ from gateway.mpi.review import ReviewQueue
 from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 from gateway.turnstile import turnstile
-
 from gateway.wiring_people import People, open_people
+
 _PLACES = {"sqlite": 1, "postgresql": 2}
 """Imaging queries that work at a time in one process: SQLite works in the thread itself, PostgreSQL is waited for."""
 
@@ -64,10 +64,9 @@ class House:
     finder: PatientFinder
     keys: KeyRing
     bearer: BearerAuthenticator
-    tokens: BackendServices
+    people: People
     tokens: BackendServices
     app_origins: AppOrigins
-    people: People
     pings: Mapping[str, Ping]
     queues: Queues
     """What waits for a person."""
@@ -134,11 +133,10 @@ def build_house(settings: Settings) -> House:
             settings, engine, keys, audit, registry.all, lambda id_: _facility_of(clients.find(id_))
         ),
         app_origins=AppOrigins(client_store.list_all, settings.cors_origins),
-        keys=keys,
+        people=open_people(settings, engine, keys, audit, rooms.clock),
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
         tokens=BackendServices(
             verifier,
-        people=open_people(settings, engine, keys, audit, rooms.clock),
             keys,
             audit,
             issuer=settings.base_url,
