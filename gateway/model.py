@@ -111,6 +111,13 @@ class Requester:
     """The one patient the token is bound to, if it is bound."""
     declaration: str | None = None
     """The break-glass declaration that the token was issued under, if it was."""
+    token_exchange: bool = False
+    """Whether the client exchanges its tokens for ones that are bound to a facility (RFC 8693)."""
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether a person signed in, rather than a system asking for itself (RFC 9068 §2.2, `sub`)."""
+        return self.subject != self.client_id
 
     @property
     def is_the_patient(self) -> bool:

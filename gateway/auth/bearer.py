@@ -42,15 +42,23 @@ class BearerAuthenticator:
         Raises NotAuthenticated (T1–T11); PurposeNotAllowed where a token that holds states no known purpose;
         DependencyUnavailable where the client can't be looked up.
         """
-        claims = open_jws(_token_of(authorization), _PROFILE, self._find_key)
+        requester, _ = self.read(token_of(authorization), (self._issuer,), now)
+        return requester
+
+    def read(self, token: str, audiences: Sequence[str], now: datetime) -> tuple[Requester, Mapping[str, Any]]:
+        """Who `token` names, which is meant for one of `audiences` alone, and all that it claims.
+
+        Raises as `authenticate` does.
+        """
+        claims = open_jws(token, _PROFILE, self._find_key)
         if claims.get("iss") != self._issuer:
             raise NotAuthenticated("another issuer")
-        if claims.get("aud") not in (self._issuer, [self._issuer]):
+        if claims.get("aud") not in (*audiences, *([one] for one in audiences)):
             raise NotAuthenticated("another audience")
         expires_at = _check_times(claims, now)
         client = self._clients.require_enabled(_text(claims, "client_id"))
         b2b = _extension(claims, "hl7-b2b")
-        return Requester(
+        requester = Requester(
             client_id=ClientID(client.id),
             client_name=client.name,
             organization=client.organization,
@@ -65,7 +73,9 @@ class BearerAuthenticator:
             subject_role=_text_or_none(b2b, "subject_role"),
             patient=_patient(claims),
             declaration=_text_or_none(_extension(claims, "break_glass"), "declaration"),
+            token_exchange=client.token_exchange,
         )
+        return requester, claims
 
     def _find_key(self, header: Header) -> SigningKey:
         key = self._current if header.kid is None else self._keys.get(header.kid)
@@ -74,7 +84,8 @@ class BearerAuthenticator:
         return key  # type: ignore[return-value]  # a key ring holds RSA keys for signing
 
 
-def _token_of(authorization: Sequence[str]) -> str:
+def token_of(authorization: Sequence[str]) -> str:
+    """The one bearer token in every value of that header. Raises NotAuthenticated."""
     if not authorization:
         raise NotAuthenticated("a token is needed", presented=False)
     if len(authorization) > 1:
