@@ -21,9 +21,9 @@ from gateway.fhir.routes import capability_blueprint, fhir_blueprint
 from gateway.health import liveness, metrics_page, readiness
 from gateway.oauth.metadata import metadata_blueprint
 from gateway.oauth.token import client_credentials, token_blueprint
-from gateway.request_log import log_requests
 from gateway.pages.forms import set_up_forms
 from gateway.pages.shell import assets_blueprint
+from gateway.request_log import log_requests
 from gateway.wiring import House, build_house
 
 MOST_BODY_BYTES = 1_000_000
@@ -43,9 +43,9 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.extensions["gateway.guards"] = {}
     app.extensions["gateway.close"] = house.close
 
-    with_token = requires_token(house.bearer, house.rooms.clock, house.rooms.declarations)
     set_up_forms(app, settings.base_url, house.keys)
     serve(app, assets_blueprint(), open_to_anyone("the style sheet of the pages"))
+    with_token = requires_token(house.bearer, house.rooms.clock, house.rooms.declarations)
     serve(app, fhir_blueprint(house.rooms, settings, house.keys), with_token)
     face = ConsentFace(rooms=house.rooms, desk=house.desk, keys=house.keys, base=settings.fhir_base)
     serve(app, consent_blueprint(face), with_token)

@@ -48,9 +48,9 @@ class Settings:
     matching_algorithm_file: Path | None = None
     break_glass: timedelta = timedelta(minutes=30)
     break_glass_roles: frozenset[str] = frozenset()
-    adt_listen: str = ""
     session_idle: timedelta = timedelta(minutes=15)
     session_longest: timedelta = timedelta(hours=8)
+    adt_listen: str = ""
     adt_metrics_listen: str = ""
     adt_tls_cert_file: Path | None = None
     adt_tls_key_file: Path | None = None
@@ -245,8 +245,8 @@ KNOWN = frozenset(
         *("break_glass_minutes", "break_glass_roles"),
         *("session_idle_minutes", "session_hours"),
         *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
-    )
         "cors_origins",
+    )
 )
 
 

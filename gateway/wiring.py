@@ -132,6 +132,7 @@ def build_house(settings: Settings) -> House:
         identity=open_identity_desk(
             settings, engine, keys, audit, registry.all, lambda id_: _facility_of(clients.find(id_))
         ),
+        keys=keys,
         app_origins=AppOrigins(client_store.list_all, settings.cors_origins),
         people=open_people(settings, engine, keys, audit, rooms.clock),
         bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
