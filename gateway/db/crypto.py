@@ -1,13 +1,15 @@
 """Sealing, blind indexes and signing keys: everything that needs a secret of the gateway's own.
 
 `keys.json` is one JWK Set (RFC 7517): a private signing key (`kty: RSA`), and two symmetric keys (`kty: oct`), one for
-sealing (`alg: A256GCM`) and one for blind indexes (`alg: HS256`). The first of each kind is the current one; older ones
-still open and verify.
+sealing (`alg: A256GCM`) and one for blind indexes (`alg: HS256`), and the one that signs the audit log's checkpoints
+(`crv: Ed25519`, and a `kid` that says so). The first of each kind is the current one; older ones still open and verify.
 """
 
+import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,17 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OctKey, RSAKey
+from joserfc.jwk import KeySet, OctKey, OKPKey, RSAKey
 
 from gateway.errors import ConfigurationError, DependencyUnavailable
 
 SIGNING_ALGORITHM = "RS256"
 _SEALING = "A256GCM"
 _INDEXING = "HS256"  # the JWA name for a key that makes keyed hashes
+_CHECKPOINTS = "audit-checkpoint-"  # how the id of a key for checkpoints begins
 _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
@@ -46,10 +50,14 @@ class KeyRing:
 
     signing: RSAKey = field(repr=False)
     verifying: KeySet = field(repr=False)
-    """Public halves of all signing keys, old ones included: what `/.well-known/jwks.json` shows."""
+    """Public halves of all signing keys, the current one first: what `/.well-known/jwks.json` shows."""
     sealing: Mapping[bytes, bytes] = field(repr=False)
     """Key id → 32 bytes; the first is the current one."""
     indexing: bytes = field(repr=False)
+    checkpoints: tuple[Ed25519PrivateKey, ...] = field(default=(), repr=False)
+    """What signs the audit log's checkpoints; the first is the current one. None where the file is older than that."""
+    signs_next: float | None = None
+    """When another signing key becomes the current one (seconds since 1970); None where none is waiting."""
 
     def seal(self, table: str, row: str, plain: bytes) -> bytes:
         """`plain`, readable only with this ring and for this table and row (AES-256-GCM, a key per table by HKDF)."""
@@ -116,10 +124,9 @@ def create_key_file(path: Path) -> None:
     keys = [signing.as_dict(private=True)]
     for algorithm in (_SEALING, _INDEXING):
         keys.append(OctKey.generate_key(256, {"alg": algorithm, "kid": secrets.token_hex(8)}).as_dict(private=True))
+    keys.append(_new_checkpoint_key())
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps({"keys": keys}, indent=1))
+    draft = _draft(path, keys)
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -128,14 +135,47 @@ def create_key_file(path: Path) -> None:
         draft.unlink()
 
 
+def add_checkpoint_key(path: Path) -> None:
+    """The key file at `path` has a key that signs checkpoints; all that was in it stays. Raises ConfigurationError."""
+    try:
+        with path.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            # Whoever held the lock before has put another file in this one's place.
+            keys = json.loads(path.read_text())["keys"]
+            if not any(_signs_checkpoints(key) for key in keys):
+                _draft(path, [*keys, _new_checkpoint_key()]).replace(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ConfigurationError([f"GATEWAY_KEYS_FILE: a key can't be added to {path}"]) from exc
+
+
+def _draft(path: Path, keys: Sequence[Mapping[str, Any]]) -> Path:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps({"keys": keys}, indent=1))
+    if path.exists() and os.geteuid() == 0:
+        owner = path.stat()
+        os.chown(draft, owner.st_uid, owner.st_gid)
+    return draft
+
+
+def _new_checkpoint_key() -> dict[str, Any]:
+    made = OKPKey.generate_key("Ed25519", {"use": "sig", "alg": "EdDSA", "kid": _CHECKPOINTS + secrets.token_hex(8)})
+    return {**made.as_dict(private=True)}
+
+
+def _signs_checkpoints(key: Mapping[str, Any]) -> bool:
+    return key.get("kty") == "OKP" and str(key.get("kid", "")).startswith(_CHECKPOINTS)
+
+
 def read_key_file(path: Path) -> KeyRing:
     """The ring in `path`. Raises ConfigurationError that names the file and what is wrong, never a key."""
     try:
         document = json.loads(path.read_text())
         keys: Sequence[dict[str, Any]] = document["keys"]
-        signing = [RSAKey.import_key(key) for key in keys if key.get("kty") == "RSA"]
+        signing, signs_next = _by_turn([key for key in keys if key.get("kty") == "RSA"], time.time())
         sealing = [OctKey.import_key(key).raw_value for key in keys if key.get("alg") == _SEALING]
         indexing = [OctKey.import_key(key).raw_value for key in keys if key.get("alg") == _INDEXING]
+        checkpoints = [_ed25519(key) for key in keys if _signs_checkpoints(key)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError) as exc:
         raise ConfigurationError([f"GATEWAY_KEYS_FILE: {path} can't be read as a JWK Set"]) from exc
     if not signing or not sealing or not indexing:
@@ -147,4 +187,27 @@ def read_key_file(path: Path) -> KeyRing:
         verifying=KeySet([RSAKey.import_key(key.as_dict(private=False)) for key in signing]),
         sealing={sha256(key).digest()[:_KEY_ID_BYTES]: key for key in sealing},
         indexing=indexing[0],
+        checkpoints=tuple(checkpoints),
+        signs_next=signs_next,
     )
+
+
+def _by_turn(keys: Sequence[dict[str, Any]], now: float) -> tuple[list[RSAKey], float | None]:
+    """The signing keys, the one whose turn it is first, and when the turn of one that waits comes.
+
+    A key may say from when on it signs (`signs_from`); the first in the file whose time has come is the current one.
+    """
+    turns = [float(key.get("signs_from", 0)) for key in keys]
+    due = [place for place, turn in enumerate(turns) if turn <= now]
+    first = due[0] if due else 0
+    made = [RSAKey.import_key({name: key[name] for name in key if name != "signs_from"}) for key in keys]
+    waiting = [turn for turn in turns[:first] if turn > now]
+    return made[first : first + 1] + made[:first] + made[first + 1 :], min(waiting, default=None)
+
+
+def _ed25519(key: dict[str, Any]) -> Ed25519PrivateKey:
+    private = OKPKey.import_key(key).private_key
+    if not isinstance(private, Ed25519PrivateKey):
+        msg = "checkpoints are signed with Ed25519"
+        raise ValueError(msg)
+    return private

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select, update
 
-from gateway.db.crypto import KeyRing, SealBroken, create_key_file, read_key_file
+from gateway.db.crypto import KeyRing, SealBroken, add_checkpoint_key, create_key_file, read_key_file
 from gateway.db.session import reading, writing
 from gateway.db.tables import key_check
 from gateway.db.upsert import insert_into
@@ -19,7 +19,7 @@ _ROW = 1
 
 
 def open_keys(path: Path, engine: Engine, *, may_create: bool) -> KeyRing:
-    """The keys in `path`, known to fit the database. `may_create` makes them where neither has been used yet.
+    """The keys in `path`, known to fit the database. `may_create` makes what is missing, where none has been used yet.
 
     Raises ConfigurationError where they don't fit, or are missing beside a database that was filled with others.
     """
@@ -30,6 +30,9 @@ def open_keys(path: Path, engine: Engine, *, may_create: bool) -> KeyRing:
             )
         create_key_file(path)
     keys = read_key_file(path)
+    if may_create and not keys.checkpoints:  # a file of before the log had checkpoints
+        add_checkpoint_key(path)
+        keys = read_key_file(path)
     if not fits(engine, keys):
         raise ConfigurationError([f"GATEWAY_KEYS_FILE: {path} does not hold the keys the database was filled with"])
     return keys

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.db.crypto import KeyRing, SealBroken, create_key_file, read_key_file
+from gateway.db.crypto import KeyRing, SealBroken, add_checkpoint_key, create_key_file, read_key_file
 from gateway.errors import ConfigurationError
 
 
@@ -106,6 +106,36 @@ def test_a_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None
     assert path.read_text() == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["keys.json"]
+
+
+def test_a_key_for_checkpoints_is_added_to_an_older_file_once(key_file: Path, tmp_path: Path) -> None:
+    """All that was there stays, in its order, for its owner alone; and a second time changes nothing."""
+    older = tmp_path / "older.json"
+    keys = json.loads(key_file.read_text())["keys"]
+    older.write_text(json.dumps({"keys": keys[:-1]}))
+    assert read_key_file(older).checkpoints == ()
+
+    add_checkpoint_key(older)
+    first = older.read_text()
+    add_checkpoint_key(older)
+
+    assert json.loads(first)["keys"][:-1] == keys[:-1]
+    assert older.read_text() == first
+    assert len(read_key_file(older).checkpoints) == 1
+    assert stat.S_IMODE(older.stat().st_mode) == 0o600
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".older")] == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"keys": [7]}'])
+def test_no_key_is_added_to_what_is_no_key_file(tmp_path: Path, text: str) -> None:
+    """It is left as it is."""
+    path = tmp_path / "keys.json"
+    path.write_text(text)
+    for one in (path, tmp_path / "missing.json"):
+        with pytest.raises(ConfigurationError):
+            add_checkpoint_key(one)
+
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize(
