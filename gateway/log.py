@@ -37,12 +37,15 @@ class Event(StrEnum):
     CONSENT_OF_SEVERAL = "consent-of-several"
     ADT_ANSWERED = "adt-answered"
     ADT_CONNECTION = "adt-connection"
+    SIGN_IN_CLOSED = "sign-in-closed"
     TOKEN_ISSUED = "token-issued"
     TOKEN_REFUSED = "token-refused"
     ACCESS_REFUSED = "access-refused"
     AUDIT_UNAVAILABLE = "audit-unavailable"
     DEPENDENCY_UNAVAILABLE = "dependency-unavailable"
     JWKS_FETCH_FAILED = "jwks-fetch-failed"
+    KEYS_FOLLOWED = "keys-followed"
+    KEYS_NOT_FOLLOWED = "keys-not-followed"
 
 
 _FIELDS = frozenset(

@@ -113,6 +113,12 @@ class Requester:
     """The break-glass declaration that the token was issued under, if it was."""
     token_exchange: bool = False
     """Whether the client exchanges its tokens for ones that are bound to a facility (RFC 8693)."""
+    account: str | None = None
+    """The account of the person who uses the app; None where a system asks for itself."""
+    grant: str | None = None
+    """What that person granted the app, which the token ends with."""
+    delegation: str | None = None
+    """The delegation by which that person acts for the patient, if they do."""
 
     @property
     def signed_in(self) -> bool:

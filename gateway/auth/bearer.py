@@ -5,10 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from joserfc.jwk import KeySet
+
 from gateway.auth.clients import ClientRegistry
 from gateway.auth.jws import Header, JWSProfile, SigningKey, numeric_date, open_jws
+from gateway.auth.revoked_tokens import NOTHING_REVOKED, Revocations
+from gateway.auth.signing_keys import SigningKeys
 from gateway.auth.tokens import TYPE
-from gateway.db.crypto import SIGNING_ALGORITHM, KeyRing
+from gateway.db.crypto import SIGNING_ALGORITHM
 from gateway.errors import NotAuthenticated, PurposeNotAllowed
 from gateway.model import ClientID, PatientID, Requester
 from gateway.purposes import KNOWN, SYSTEM
@@ -30,11 +34,14 @@ _PATIENT = re.compile(r"(?:Patient/)?([A-Za-z0-9.-]{1,64})", re.ASCII)
 class BearerAuthenticator:
     """Checks access tokens by RFC 9068 §4 and RFC 6750. Nothing of a decision is remembered between requests."""
 
-    def __init__(self, keys: KeyRing, clients: ClientRegistry, *, issuer: str) -> None:
-        self._keys = {key.kid: key for key in keys.verifying.keys}
-        self._current = keys.verifying.keys[0]
+    def __init__(
+        self, keys: SigningKeys, clients: ClientRegistry, *, issuer: str, revoked: Revocations = NOTHING_REVOKED
+    ) -> None:
+        self._keys = keys
+        self._known = _by_kid(keys.verifying)
         self._clients = clients
         self._issuer = issuer
+        self._revoked = revoked
 
     def authenticate(self, authorization: Sequence[str], now: datetime) -> Requester:
         """Who the one bearer token names. `authorization` holds every value of that header.
@@ -55,9 +62,12 @@ class BearerAuthenticator:
             raise NotAuthenticated("another issuer")
         if claims.get("aud") not in (*audiences, *([one] for one in audiences)):
             raise NotAuthenticated("another audience")
-        expires_at = _check_times(claims, now)
+        _check_times(claims, now)
         client = self._clients.require_enabled(_text(claims, "client_id"))
-        b2b = _extension(claims, "hl7-b2b")
+        b2b, app = _extension(claims, "hl7-b2b"), _extension(claims, "app")
+        token_id, grant = _text(claims, "jti"), _text_or_none(app, "grant")
+        if self._revoked.has_ended(token_id, grant):
+            raise NotAuthenticated("the token was revoked")
         requester = Requester(
             client_id=ClientID(client.id),
             client_name=client.name,
@@ -66,22 +76,32 @@ class BearerAuthenticator:
             purposes=_purposes(claims),
             issuer=self._issuer,
             subject=_text(claims, "sub"),
-            token_id=_text(claims, "jti"),
-            expires_at=expires_at,
+            token_id=token_id,
+            expires_at=datetime.fromtimestamp(claims["exp"], UTC),
             subject_id=_text_or_none(b2b, "subject_id"),
             subject_name=_text_or_none(b2b, "subject_name"),
             subject_role=_text_or_none(b2b, "subject_role"),
             patient=_patient(claims),
             declaration=_text_or_none(_extension(claims, "break_glass"), "declaration"),
             token_exchange=client.token_exchange,
+            account=_text_or_none(app, "account"),
+            grant=grant,
+            delegation=_text_or_none(app, "delegation"),
         )
         return requester, claims
 
     def _find_key(self, header: Header) -> SigningKey:
-        key = self._current if header.kid is None else self._keys.get(header.kid)
+        verifying = self._keys.verifying
+        if verifying is not self._known[0]:
+            self._known = _by_kid(verifying)
+        key = verifying.keys[0] if header.kid is None else self._known[1].get(header.kid)
         if key is None:
             raise NotAuthenticated("signed with a key that is not ours")
         return key  # type: ignore[return-value]  # a key ring holds RSA keys for signing
+
+
+def _by_kid(verifying: KeySet) -> tuple[KeySet, Mapping[str | None, Any]]:
+    return verifying, {key.kid: key for key in verifying.keys}
 
 
 def token_of(authorization: Sequence[str]) -> str:
@@ -97,7 +117,7 @@ def token_of(authorization: Sequence[str]) -> str:
     return token.lstrip(" ")
 
 
-def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
     moment = now.timestamp()
     expires = numeric_date(claims, "exp", whole=True)
     issued = numeric_date(claims, "iat", whole=True)
@@ -110,7 +130,6 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
         raise NotAuthenticated("the token lives too long")
     if issued > moment + SKEW_S or (not_before is not None and not_before > moment):
         raise NotAuthenticated("the token is not valid yet")
-    return datetime.fromtimestamp(expires, UTC)
 
 
 def _purposes(claims: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,13 +11,24 @@ from joserfc.jws import JWSRegistry
 
 from gateway.auth.b2b import Subject
 from gateway.auth.clients import Client
-from gateway.db.crypto import SIGNING_ALGORITHM, KeyRing
+from gateway.auth.signing_keys import SigningKeys
+from gateway.db.crypto import SIGNING_ALGORITHM
 from gateway.model import PatientID
 from gateway.purposes import SYSTEM, URN
 
 LIFETIME = timedelta(minutes=5)
 TYPE = "at+jwt"
 _REGISTRY = JWSRegistry(algorithms=[SIGNING_ALGORITHM])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """The person who uses an app, and what they granted it."""
+
+    sub: str
+    account: str
+    grant: str
+    delegation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +46,7 @@ class AccessToken:
 
 
 def issue_access_token(
-    keys: KeyRing,
+    keys: SigningKeys,
     *,
     issuer: str,
     client: Client,
@@ -45,13 +56,14 @@ def issue_access_token(
     subject: Subject = Subject(),  # noqa: B008  # frozen
     patient: PatientID | None = None,
     declaration: str | None = None,
+    granted: Granted | None = None,
     useful: timedelta = LIFETIME,
 ) -> AccessToken:
     """A token of five minutes for `client`, its audience the gateway itself.
 
     `useful` is how long the client is told to use it, where that is less.
     Claims: RFC 9068 §2.2, IHE IUA `ihe_iua`, FAST Security `hl7-b2b` (contract §5), `patient` where it is bound to one,
-    `break_glass` with the declaration that it is issued under.
+    `break_glass` with the declaration that it is issued under, `app` with what a person `granted`.
     """
     issued = int(now.timestamp())
     expires = issued + int(LIFETIME.total_seconds())
@@ -59,7 +71,7 @@ def issue_access_token(
     claims: dict[str, Any] = {
         "iss": issuer,
         "aud": issuer,
-        "sub": client.id,
+        "sub": client.id if granted is None else granted.sub,
         "client_id": client.id,
         "jti": token_id,
         "iat": issued,
@@ -74,6 +86,9 @@ def issue_access_token(
         claims["patient"] = patient
     if declaration is not None:
         claims["extensions"]["break_glass"] = {"declaration": declaration}
+    if granted is not None:
+        rests_on = {"account": granted.account, "grant": granted.grant, "delegation": granted.delegation}
+        claims["extensions"]["app"] = {name: value for name, value in rests_on.items() if value is not None}
     return AccessToken(
         value=sign(keys, claims),
         token_id=token_id,
@@ -85,11 +100,12 @@ def issue_access_token(
     )
 
 
-def sign(keys: KeyRing, claims: Mapping[str, Any]) -> str:
-    """`claims` as a JWT of type `at+jwt`, signed with the current key."""
+def sign(keys: SigningKeys, claims: Mapping[str, Any], kind: str = TYPE) -> str:
+    """`claims` as a JWT of that type, signed with the current key."""
     # A key file may leave `kid` out; the set of verifying keys has one for each, its thumbprint where none was given.
-    header = {"alg": SIGNING_ALGORITHM, "typ": TYPE, "kid": keys.verifying.keys[0].kid}
-    return jwt.encode(header, dict(claims), keys.signing, registry=_REGISTRY)
+    signing = keys.signing
+    header = {"alg": SIGNING_ALGORITHM, "typ": kind, "kid": signing.kid or signing.thumbprint()}
+    return jwt.encode(header, dict(claims), signing, registry=_REGISTRY)
 
 
 def _b2b(client: Client, purposes: tuple[str, ...], subject: Subject) -> dict[str, Any]:

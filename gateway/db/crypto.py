@@ -56,7 +56,7 @@ class KeyRing:
     indexing: bytes = field(repr=False)
     checkpoints: tuple[Ed25519PrivateKey, ...] = field(default=(), repr=False)
     """What signs the audit log's checkpoints; the first is the current one. None where the file is older than that."""
-    signs_next: float | None = None
+    signs_next: float | None = field(default=None, repr=False)
     """When another signing key becomes the current one (seconds since 1970); None where none is waiting."""
 
     def seal(self, table: str, row: str, plain: bytes) -> bytes:
