@@ -10,7 +10,8 @@ import gateway.auth.tables
 import gateway.consent.tables
 import gateway.db.tables
 import gateway.hl7v2.tables
-import gateway.mpi.tables  # noqa: F401
+import gateway.mpi.tables
+import gateway.watch.tables  # noqa: F401
 from gateway.db.base import metadata
 
 __all__ = ["metadata"]
