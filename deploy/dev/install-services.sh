@@ -18,6 +18,7 @@ pgbouncer:pgbouncer
 redis-server:redis-server
 orthanc:Orthanc
 orthanc-dicomweb:/usr/share/orthanc/plugins/libOrthancDicomWeb.so
+orthanc-python:/usr/share/orthanc/plugins/libOrthancPython.so
 dcmtk:dcmsend
 nginx-light:nginx
 libnginx-mod-http-echo:/usr/*/nginx/modules/ngx_http_echo_module.so

