@@ -6,7 +6,6 @@ whose signature was proved is recorded too. Refusals of strangers are logged and
 stays a refusal.
 """
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Collection
@@ -16,10 +15,11 @@ from datetime import datetime
 
 from gateway.audit.record import AuditKind, AuditLog, AuditRecord, Outcome, Who
 from gateway.auth import purpose_of_use, smart_scopes
+from gateway.auth.allowance import Allowance
 from gateway.auth.b2b import Statement, parse_statement
 from gateway.auth.break_glass import NO_DECLARATIONS, Declaration, Declarations
 from gateway.auth.client_assertion import AssertionRefused, AssertionVerifier, VerifiedAssertion
-from gateway.auth.clients import Client
+from gateway.auth.clients import Client, UnauthorizedClient
 from gateway.auth.tokens import LIFETIME, AccessToken, issue_access_token
 from gateway.db.crypto import KeyRing
 from gateway.errors import AccessRefused, AuditUnavailable, DependencyUnavailable, GatewayError, ScopeMissing
@@ -63,7 +63,7 @@ class BackendServices:
         self._issuer = issuer
         self._declarations = declarations
         self._roles = break_glass_roles
-        self._strangers = _Allowance(STRANGERS_A_MINUTE, monotonic)
+        self._strangers = Allowance(STRANGERS_A_MINUTE, monotonic)
 
     def issue(self, asked: TokenRequest, now: datetime) -> AccessToken:
         """A token for the client that signed, its issuing stored.
@@ -93,6 +93,8 @@ class BackendServices:
         self, client: Client, statement: Statement, asked: TokenRequest, now: datetime
     ) -> tuple[AccessToken, RestsOn]:
         """The token, and the break-glass declaration that it rests on, if it does."""
+        if client.is_app:
+            raise UnauthorizedClient("people use this client: it doesn't ask for itself")
         purposes = purpose_of_use.decide_purposes(statement.purposes, client.purposes)
         purpose_of_use.require_complete_break_glass(
             purposes,
@@ -217,22 +219,3 @@ def _record(
         request_id=asked.request_id,
         details=details,
     )
-
-
-class _Allowance:
-    """So many a minute, whoever takes them."""
-
-    def __init__(self, a_minute: int, monotonic: Callable[[], float]) -> None:
-        self._a_minute = a_minute
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._minute = -1
-        self._left = 0
-
-    def take(self) -> bool:
-        minute = int(self._monotonic() // 60)
-        with self._lock:
-            if minute != self._minute:
-                self._minute, self._left = minute, self._a_minute
-            self._left -= 1
-            return self._left >= 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from gateway.errors import NotAuthenticated
+from gateway.errors import AccessRefused, NotAuthenticated
 from gateway.model import ClientID, FacilityID
 
 ClientKind = Literal["system", "app"]
@@ -51,6 +51,12 @@ class Client:
     def enabled(self) -> bool:
         """Whether it may get and use tokens."""
         return self.disabled_at is None
+
+
+class UnauthorizedClient(AccessRefused):
+    """The client is known, and this is not for its kind (RFC 6749 §5.2 `unauthorized_client`)."""
+
+    code = "unauthorized-client"
 
 
 class ClientStore(Protocol):

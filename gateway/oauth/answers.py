@@ -14,6 +14,7 @@ from authlib.oauth2.rfc6749.errors import (
 from flask import Response
 
 from gateway.auth.challenge import REALM
+from gateway.auth.clients import UnauthorizedClient
 from gateway.errors import (
     AccessRefused,
     DependencyUnavailable,
@@ -33,12 +34,6 @@ class UnsupportedGrantType(InvalidQuery):
     """A grant this server does not have."""
 
     code = "unsupported-grant-type"
-
-
-class UnauthorizedClient(AccessRefused):
-    """The client is known, and this grant or token isn't its own to use (RFC 6749 §5.2 `unauthorized_client`)."""
-
-    code = "unauthorized-client"
 
 
 class ProofNeeded(NotAuthenticated):
