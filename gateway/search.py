@@ -5,12 +5,13 @@ port of `Rooms`. What it returns has been permitted, looked at again after the f
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from gateway.adapters.base import FacilityQuestion, FacilityReply, Observation, Target
 from gateway.auth.break_glass import require_standing
+from gateway.auth.smart_scopes import limits_of
 from gateway.consent.decide import decide_query, decide_sources, still_holds
 from gateway.consent.labels import NORMAL, Labels, codings_of_labels
 from gateway.consent.policy import Decision, PatientPolicy
@@ -27,6 +28,7 @@ from gateway.errors import (
 )
 from gateway.imaging.matching import those_that_match
 from gateway.imaging.merge import combine, group_duplicates
+from gateway.imaging.narrowing import StudyLimit, narrow
 from gateway.imaging.study import SourceFacts, SourceStudy, Study
 from gateway.model import (
     Facility,
@@ -76,9 +78,16 @@ class SearchAnswer:
 
 
 def search_imaging_studies(
-    query: StudyQuery, requester: Requester, rooms: Rooms, deadline: Deadline, request: Request, select: Select
+    query: StudyQuery,
+    requester: Requester,
+    rooms: Rooms,
+    deadline: Deadline,
+    request: Request,
+    select: Select,
+    *,
+    interaction: Literal["r", "s"] = "s",
 ) -> SearchAnswer:
-    """Answer one imaging query, releasing only what was permitted and audited.
+    """Answer one imaging query, releasing only what was permitted, within the token's scopes, and audited.
 
     Raises AccessRefused where the token is bound to another patient, AllFacilitiesFailed (audited) where nobody
     answered, DeadlinePassed, and DependencyUnavailable or AuditUnavailable where the gateway itself can't work.
@@ -90,6 +99,7 @@ def search_imaging_studies(
         ambiguous = is_ambiguous(query.patient, requester, rooms)
         rooms.audit.record([answer_record(request, requester, None, rooms.clock(), ambiguous=ambiguous)])
         return SearchAnswer(facilities={}, ambiguous=ambiguous)
+    limits = study_limits(requester, interaction)
     holders = holders_of(patient, rooms.facilities.all())
     floors = rooms.labels.floors([holder.facility for holder in holders.values()])
     asked_at, policy_then = rooms.clock(), rooms.consents.find(patient.id)
@@ -99,7 +109,7 @@ def search_imaging_studies(
     if deadline.passed():
         raise DeadlinePassed("no time was left to ask the facilities")
     question = FacilityQuestion(
-        wants_series=query.wants_series or rooms.labels.look_at_series,
+        wants_series=query.wants_series or rooms.labels.look_at_series or limits is not None,
         wants_department=rooms.labels.look_at_departments,
     )
     replies = rooms.facilities.ask(targets, question, deadline)
@@ -111,7 +121,8 @@ def search_imaging_studies(
     unchanged = still_holds(policy_then, asked_at, policy, now)
     decided = allowed if unchanged else decide_query(policy, requester, list(holders), now, floors)
     sources = decide_each_source(replies, policy, requester, decided, floors, rooms, now)
-    studies = released_studies(sources, seen, patient, floors, rooms)
+    admitted = permitted_sources(sources, limits, now)
+    studies = released_studies(admitted, seen, patient, floors, rooms)
     matching = those_that_match(studies, query, now)
     gaps = gaps_in(holders, replies, decided)
     failed = bool(replies) and all(reply.failed for reply in replies)
@@ -163,7 +174,7 @@ def read_imaging_study(
         raise NotFound
     query = StudyQuery(patient=PatientRef(id=sighting.person), id=((study_id,),))
     try:
-        answer = search_imaging_studies(query, requester, rooms, deadline, request, tuple)
+        answer = search_imaging_studies(query, requester, rooms, deadline, request, tuple, interaction="r")
     except BreakGlassRefused as exc:
         raise NotFound from exc  # an id that was never given out is not found either
     except AllFacilitiesFailed as exc:
@@ -212,6 +223,8 @@ class DecidedSource:
     study: SourceStudy
     labels: Labels
     decision: Decision
+    partial: bool = False
+    """Whether the token's scopes leave some of the study out."""
 
 
 def decide_each_source(
@@ -242,8 +255,26 @@ def decide_each_source(
     return [DecidedSource(*source, decision) for source, decision in zip(sources, decisions, strict=True)]
 
 
+def study_limits(requester: Requester, interaction: Literal["r", "s"]) -> tuple[StudyLimit, ...] | None:
+    """Which studies the token's granular scopes admit; None where none narrows."""
+    bound = requester.patient is not None
+    return limits_of(requester.scopes, interaction, patient_bound=bound, signed_in=requester.signed_in)
+
+
+def permitted_sources(
+    sources: Sequence[DecidedSource], limits: Sequence[StudyLimit] | None, now: datetime
+) -> list[DecidedSource]:
+    """The sources that consent permits, each as far as `limits` admit it."""
+    permitted = [one for one in sources if one.decision.permitted]
+    if limits is None:
+        return permitted
+    parts = [(one, narrow(one.study, limits, now)) for one in permitted]
+    partial = {one.study.uid for one, part in parts if part is not one.study}
+    return [replace(one, study=part, partial=one.study.uid in partial) for one, part in parts if part is not None]
+
+
 def released_studies(
-    sources: Sequence[DecidedSource],
+    permitted: Sequence[DecidedSource],
     seen: Observation,
     patient: PatientIdentity,
     floors: Mapping[FacilityID, Labels],
@@ -251,13 +282,13 @@ def released_studies(
 ) -> list[Study]:
     """Each study as its permitted sources tell it; a withheld source contributes nothing."""
     linked = {record.record_id: record.linked_at for record in patient.records}
-    permitted = [one for one in sources if one.decision.permitted]
     labels = {one.study.uid: one.labels for one in permitted}
+    partial = {one.study.uid for one in permitted if one.partial}
     facts = {}
     for one in permitted:
         key = _key_of(one.study)
         facts[key] = SourceFacts(seen.first_seen[key], linked[one.study.record_id], one.decision.opened_at)
-    return [
+    studies = [
         _with_labels(
             combine(
                 seen.study_ids[group[0].uid],
@@ -269,6 +300,7 @@ def released_studies(
         )
         for group in group_duplicates([one.study for one in permitted])
     ]
+    return [study._replace(partial=study.uid in partial) for study in studies] if partial else studies
 
 
 def _key_of(study: SourceStudy) -> tuple[int, FacilityID, StudyUID]:

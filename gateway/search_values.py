@@ -56,6 +56,11 @@ def parse_identifier(value: str, parameter: str) -> Identifier:
     return Identifier(token.system, token.code)
 
 
+def split_alternatives(value: str) -> tuple[str, ...]:
+    """The alternatives of a value as they are written, escapes included."""
+    return tuple(_split(value, ","))
+
+
 def _each(value: str, parameter: str, read: Callable[[str, str], T]) -> tuple[T, ...]:
     parts = _split(value, ",")
     if len(parts) > MOST_ALTERNATIVES:

@@ -1,23 +1,29 @@
 """What a token's scopes allow, and what of the scopes asked for a client may be granted (SMART App Launch 2.2, scopes).
 
-Grammar: `(patient|user|system)/(Type|*).c?r?u?d?s?`, and version 1's `.read`, `.write`, `.*`. Several scopes add up.
+Grammar: `(patient|user|system)/(Type|*).c?r?u?d?s?[?parameter=value&…]`, and version 1's `.read`, `.write`, `.*`.
+Several scopes add up.
 
-Rules of this form of the gateway:
-- A granular scope (`?modality=…`) is understood and never counts: it is not granted and, found in a token, reaches
-  nothing, because granting more than it says would be wrong and less than it says can't be enforced yet.
+- A granular scope (`?modality=…`, `auth/granular.py`) reaches its type, and limits which studies are shown: faces ask
+  `require`, and whoever hands out studies asks `limits_of` and keeps to it. One that can't be understood is not granted
+  and reaches nothing.
 - `patient/…` reaches something only with a token that is bound to a patient. A token without that binding is never
   treated as if it were a system's.
-- `user/…` reaches nothing, since no user signs in yet.
+- `user/…` reaches something only with a token of somebody who signed in, `system/…` only with one of a system that
+  asks for itself.
 - Endpoint and Organization are a directory: any valid token reads them.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 from typing import Literal
 
+from gateway.auth.granular import PARAMETERS, limit_of, meet
 from gateway.errors import ScopeMissing
+from gateway.imaging.narrowing import StudyLimit, admits
+from gateway.imaging.study import SourceStudy
 
 Context = Literal["patient", "user", "system"]
 Interaction = Literal["c", "r", "u", "d", "s"]
@@ -26,6 +32,7 @@ DIRECTORY = frozenset(("Endpoint", "Organization"))
 """Resource types that any valid token may read."""
 
 MOST_CHARACTERS = 4096
+_OF_SYSTEMS: tuple[Context, ...] = ("system",)
 _LETTERS = "cruds"
 _VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
 _GRAMMAR = re.compile(
@@ -51,9 +58,16 @@ class Scope:
         tail = f"?{self.parameters}" if self.parameters else ""
         return f"{self.context}/{self.resource_type}.{letters}{tail}"
 
+    @property
+    def limit(self) -> StudyLimit | None:
+        """The studies it admits, where it is granular and can be understood."""
+        return limit_of(self.resource_type, self.parameters) if self.parameters else None
+
     def covers(self, resource_type: str, interaction: Interaction) -> bool:
-        """Whether the scope's own words reach this; a granular scope reaches nothing."""
-        return not self.parameters and self.resource_type in ("*", resource_type) and interaction in self.interactions
+        """Whether the scope's own words reach this, or some of this; one that can't be understood reaches nothing."""
+        if self.resource_type not in ("*", resource_type) or interaction not in self.interactions:
+            return False
+        return not self.parameters or self.limit is not None
 
 
 @lru_cache(maxsize=4096)
@@ -78,33 +92,97 @@ def _parse_all(scopes: tuple[str, ...]) -> tuple[Scope, ...]:
     return tuple(scope for text in scopes if (scope := parse_scope(text)) is not None)
 
 
-def can(scopes: tuple[str, ...], resource_type: str, interaction: Interaction, *, patient_bound: bool) -> bool:
-    """Whether a token with `scopes` may do `interaction` on `resource_type`."""
+def can(
+    scopes: tuple[str, ...],
+    resource_type: str,
+    interaction: Interaction,
+    *,
+    patient_bound: bool,
+    signed_in: bool = False,
+) -> bool:
+    """Whether a token with `scopes` may do `interaction` on `resource_type`, or on some of them (`limits_of`)."""
     if resource_type in DIRECTORY and interaction in ("r", "s"):
         return True
     return any(
-        scope.covers(resource_type, interaction)
+        scope.covers(resource_type, interaction) and _counts(scope.context, patient_bound, signed_in)
         for scope in _parse_all(scopes)
-        if scope.context == "system" or (scope.context == "patient" and patient_bound)
     )
 
 
-def require(scopes: tuple[str, ...], resource_type: str, interaction: Interaction, *, patient_bound: bool) -> None:
+def _counts(context: Context, patient_bound: bool, signed_in: bool) -> bool:
+    if context == "patient":
+        return patient_bound
+    return signed_in if context == "user" else not signed_in
+
+
+def require(
+    scopes: tuple[str, ...],
+    resource_type: str,
+    interaction: Interaction,
+    *,
+    patient_bound: bool,
+    signed_in: bool = False,
+) -> None:
     """The token's scopes reach `interaction` on `resource_type`. Raises ScopeMissing otherwise."""
-    if not can(scopes, resource_type, interaction, patient_bound=patient_bound):
+    if not can(scopes, resource_type, interaction, patient_bound=patient_bound, signed_in=signed_in):
         raise ScopeMissing(f"the token has no scope for {resource_type}.{interaction}")
 
 
-def can_include(scopes: tuple[str, ...], resource_type: str, *, patient_bound: bool) -> bool:
+@lru_cache(maxsize=1024)
+def limits_of(
+    scopes: tuple[str, ...], interaction: Interaction, *, patient_bound: bool, signed_in: bool = False
+) -> tuple[StudyLimit, ...] | None:
+    """The studies that the scopes admit for `interaction`; None where no granular scope narrows what they reach.
+
+    They add up. Only granular scopes that reach are meant: that any scope reaches at all, `require` says.
+    """
+    if not any("?" in text for text in scopes):
+        return None
+    reaching = [
+        scope
+        for scope in _parse_all(scopes)
+        if scope.covers("ImagingStudy", interaction) and _counts(scope.context, patient_bound, signed_in)
+    ]
+    if any(not scope.parameters for scope in reaching):
+        return None
+    return tuple([limit for scope in reaching if (limit := scope.limit) is not None])
+
+
+def scope_admits(
+    scopes: tuple[str, ...],
+    source: SourceStudy,
+    now: datetime,
+    *,
+    patient_bound: bool,
+    signed_in: bool = False,
+    series_uid: str | None = None,
+    interaction: Interaction = "r",
+) -> bool:
+    """Whether a token with `scopes` may fetch the whole of `source`, or the one series of it that is named.
+
+    A study that the scopes admit in part (`?modality=…|CT` of one with CT and SR series) is refused whole and opens by
+    series. With granular scopes a source has to be told with its series; without them it is not looked at. Whether the
+    scopes reach ImagingStudy at all is the first thing that this asks.
+    """
+    if not can(scopes, "ImagingStudy", interaction, patient_bound=patient_bound, signed_in=signed_in):
+        return False
+    limits = limits_of(scopes, interaction, patient_bound=patient_bound, signed_in=signed_in)
+    return admits(source, limits, now, series_uid)
+
+
+def can_include(scopes: tuple[str, ...], resource_type: str, *, patient_bound: bool, signed_in: bool = False) -> bool:
     """Whether resources of `resource_type` may stand beside what was searched: any reading scope of the type does."""
-    return any(can(scopes, resource_type, letter, patient_bound=patient_bound) for letter in ("r", "s"))
+    return any(
+        can(scopes, resource_type, letter, patient_bound=patient_bound, signed_in=signed_in) for letter in ("r", "s")
+    )
 
 
 def grant(requested: Sequence[str], registered: Iterable[str], *, context: Context) -> tuple[str, ...]:
     """The part of `requested` that `registered` covers, in the order asked; never more than either says.
 
     A scope that is covered whole keeps the words it was asked in (version 1's too); one that is covered in part is
-    said in version 2's words. Scopes of another context, granular ones and unknown words are left out.
+    said in version 2's words. Scopes of another context, granular ones that can't be understood and unknown words are
+    left out.
     """
     held = [scope for text in registered if (scope := parse_scope(text)) and _grantable(scope, context)]
     granted: dict[str, None] = {}
@@ -118,36 +196,59 @@ def grant(requested: Sequence[str], registered: Iterable[str], *, context: Conte
 
 
 def _grantable(scope: Scope, context: Context) -> bool:
-    return scope.context == context and not scope.parameters
+    return scope.context == context and (not scope.parameters or scope.limit is not None)
 
 
 def _intersection(scope: Scope, held: Sequence[Scope]) -> list[Scope]:
-    by_type: dict[str, frozenset[Interaction]] = {}
+    """What both say, a type and set of parameters once each; what another part says already is left out."""
+    letters: dict[tuple[str, str], frozenset[Interaction]] = {}
     for other in held:
-        if "*" in (scope.resource_type, other.resource_type) or scope.resource_type == other.resource_type:
-            narrower = other.resource_type if scope.resource_type == "*" else scope.resource_type
-            by_type[narrower] = by_type.get(narrower, frozenset()) | (scope.interactions & other.interactions)
-    everywhere = by_type.get("*", frozenset()) if scope.resource_type == "*" else frozenset()
-    return [
-        Scope(context=scope.context, resource_type=resource_type, interactions=letters)
-        for resource_type, letters in by_type.items()
-        if letters and (resource_type == scope.resource_type or not letters <= everywhere)
+        if "*" not in (scope.resource_type, other.resource_type) and scope.resource_type != other.resource_type:
+            continue
+        narrower = other.resource_type if scope.resource_type == "*" else scope.resource_type
+        parameters = meet(narrower, scope.parameters, other.parameters)
+        if parameters is not None:
+            place = (narrower, parameters)
+            letters[place] = letters.get(place, frozenset()) | (scope.interactions & other.interactions)
+    parts = [
+        Scope(context=scope.context, resource_type=resource_type, interactions=shared, parameters=parameters)
+        for (resource_type, parameters), shared in letters.items()
+        if shared
     ]
+    kept: list[Scope] = []
+    for number, part in enumerate(parts, 1):
+        if not any(_says_already(other, part) for other in (*kept, *parts[number:])):
+            kept.append(part)
+    return kept
 
 
-def problems_of(scopes: Sequence[str]) -> list[str]:
+def _says_already(wide: Scope, part: Scope) -> bool:
+    """Whether `wide`, a scope of the same type or of all, admits all that `part` does."""
+    if wide.resource_type not in ("*", part.resource_type) or not part.interactions <= wide.interactions:
+        return False
+    return not wide.parameters or meet(part.resource_type, part.parameters, wide.parameters) == part.parameters
+
+
+def problems_of(scopes: Sequence[str], contexts: Collection[Context] = _OF_SYSTEMS) -> list[str]:
     """What is wrong with scopes that a client is to be registered for; empty where nothing is.
 
-    A registered client asks for itself (SMART Backend Services), so no other scope could ever be granted to it.
+    A system asks for itself (SMART Backend Services): no scope of another context could ever be granted to it.
     """
     problems = []
     for text in scopes:
         scope = parse_scope(text)
         if scope is None:
             problems.append(f"scope {text!r:.100} is not a SMART resource scope")
-        elif scope.parameters:
-            problems.append(f"scope {text!r:.100}: granular scopes are not supported")
-        elif scope.context != "system":
-            narrowed = replace(scope, context="system")
-            problems.append(f"scope {text!r:.100} needs a user; a system client has system/, as {narrowed}")
+        elif scope.parameters and scope.limit is None:
+            known = ", ".join(PARAMETERS)
+            problems.append(f"scope {text!r:.100}: a granular scope is one of ImagingStudy, by {known}, each once")
+        elif scope.context not in contexts:
+            problems.append(_of_another_context(text, scope, contexts))
     return problems if scopes else ["at least one scope is needed"]
+
+
+def _of_another_context(text: str, scope: Scope, contexts: Collection[Context]) -> str:
+    if "system" not in contexts:
+        return f"scope {text!r:.100} is none of " + ", ".join(f"{context}/" for context in contexts)
+    narrowed = replace(scope, context="system")
+    return f"scope {text!r:.100} needs a user; a system client has system/, as {narrowed}"

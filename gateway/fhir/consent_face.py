@@ -207,7 +207,8 @@ class ConsentFace:
         require_scope(requester, "s", "ImagingStudy")
         consulted = consult(patient_in(asked, self.base), requester, self.rooms, request)
         # What the patient hides is told to those alone who may read it in the Consents themselves.
-        reads = smart_scopes.can(requester.scopes, TYPE, "s", patient_bound=requester.patient is not None)
+        bound, signed_in = requester.patient is not None, requester.signed_in
+        reads = smart_scopes.can(requester.scopes, TYPE, "s", patient_bound=bound, signed_in=signed_in)
         answers = answers_of(consulted, with_obligations=reads)
         return {"resourceType": "Parameters", **({"parameter": answers} if answers else {})}
 

@@ -126,12 +126,14 @@ class _Page:
 
 def require_scope(requester: Requester, interaction: smart_scopes.Interaction, resource_type: str = TYPE) -> None:
     """The token's scopes reach. Raises ScopeMissing."""
-    bound = requester.patient is not None
-    smart_scopes.require(requester.scopes, resource_type, interaction, patient_bound=bound)
+    bound, signed_in = requester.patient is not None, requester.signed_in
+    smart_scopes.require(requester.scopes, resource_type, interaction, patient_bound=bound, signed_in=signed_in)
 
 
 def require_include(requester: Requester, search: ImagingSearch) -> None:
     """A Patient beside the studies needs a scope for Patient; Endpoints come with the studies. Raises ScopeMissing."""
-    bound = requester.patient is not None
-    if search.include_patient and not smart_scopes.can_include(requester.scopes, "Patient", patient_bound=bound):
+    bound, signed_in = requester.patient is not None, requester.signed_in
+    if search.include_patient and not smart_scopes.can_include(
+        requester.scopes, "Patient", patient_bound=bound, signed_in=signed_in
+    ):
         raise ScopeMissing("the token has no scope for Patient, which _include asks for")

@@ -47,6 +47,17 @@ def _criteria(query: StudyQuery) -> list[tuple[AndOfOrs, Callable[[Study, Any, d
     return [(asked, has) for asked, has in found if asked]
 
 
+def is_modality(codes: tuple[str, ...], token: Token) -> bool:
+    """Whether the token finds one of these modalities, as an answer shows them (`unknown` where there are none).
+
+    DICOM's codes have no lower case, so a client may write them so.
+    """
+    return any(
+        token.system in (None, coding.system) and (token.code is None or token.code.upper() == coding.code.upper())
+        for coding in modality_codings(codes)
+    )
+
+
 def sort_key(study: Study, sort: Sequence[tuple[SortKey, bool]]) -> tuple[int | str, ...]:
     """What orders studies by `sort` (each key with whether it descends) when compared ascending; no two are equal.
 
@@ -79,11 +90,7 @@ def _has_identifier(study: Study, token: Token, _now: datetime) -> bool:
 
 
 def _has_modality(study: Study, token: Token, _now: datetime) -> bool:
-    """As the answer shows it (`unknown` included). DICOM's codes have no lower case, so a client may write them so."""
-    return any(
-        token.system in (None, coding.system) and (token.code is None or token.code.upper() == coding.code.upper())
-        for coding in modality_codings(study.modalities)
-    )
+    return is_modality(study.modalities, token)
 
 
 def _has_status(study: Study, token: Token, _now: datetime) -> bool:

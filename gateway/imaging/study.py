@@ -111,6 +111,8 @@ class Study(NamedTuple):
     last_updated: datetime
     security: tuple[SecurityLabel, ...] = ()
     """Its security labels (`v3-Confidentiality`, `v3-ActCode`); empty where it is normal."""
+    partial: bool = False
+    """Whether the token's scopes leave some of it out (a series, or a source): the whole must then not be fetched."""
 
     @property
     def facilities(self) -> tuple[FacilityID, ...]:

@@ -66,7 +66,7 @@ def test_t031_a_patient_bound_token_says_which_patient(client: FlaskClient, keys
         "system/Patient.rs",
         "system/ImagingStudy.sr",
         "user/ImagingStudy.rs",
-        "system/ImagingStudy.rs?modality=CT",
+        "system/ImagingStudy.rs?accession=7",
         "x",
     ],
 )

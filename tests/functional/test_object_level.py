@@ -105,7 +105,7 @@ def test_t033_another_patients_study_is_not_found(exchange: SmallExchange, bound
         "user/ImagingStudy.rs",
         "system/ImagingStudy.sr",
         "system/ImagingStudy.rsx",
-        "system/ImagingStudy.rs?modality=http://dicom.nema.org/resources/ontology/DCM|CT",
+        "system/ImagingStudy.rs?accession=7",
         "openid",
     ],
 )

@@ -87,17 +87,18 @@ def test_a_patients_scope_without_a_patient_reaches_nothing() -> None:
     assert not can(("patient/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=False)
 
 
-def test_a_users_scope_reaches_nothing_while_no_user_signs_in() -> None:
-    """`user/…` is understood and never counts."""
+def test_a_users_scope_reaches_with_a_token_of_somebody_who_signed_in() -> None:
+    """A system that asks for itself has no user behind it; a user's token has no system's authority."""
+    assert can(("user/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=False, signed_in=True)
+    assert can(("user/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=True, signed_in=True)
     assert not can(("user/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=False)
     assert not can(("user/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=True)
 
 
-def test_t035_a_granular_scope_reaches_nothing_since_it_cannot_be_enforced() -> None:
-    """It would be more than was granted to let it search everything."""
-    scope = "patient/ImagingStudy.rs?modality=http://dicom.nema.org/resources/ontology/DCM|CT"
-    assert not can((scope,), "ImagingStudy", "s", patient_bound=True)
-    assert not can((scope,), "ImagingStudy", "r", patient_bound=True)
+def test_t034_a_systems_scope_reaches_nothing_in_a_token_of_somebody_who_signed_in() -> None:
+    """Were it ever in one, it would open everybody's studies."""
+    assert not can(("system/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=True, signed_in=True)
+    assert can(("patient/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=True, signed_in=True)
 
 
 def test_any_token_reads_the_directory_and_none_writes_it() -> None:
@@ -130,8 +131,18 @@ def test_an_included_patient_needs_a_scope_of_its_own() -> None:
         ("system/Patient.rs", "system/ImagingStudy.rs", ""),
         ("patient/ImagingStudy.rs", "patient/ImagingStudy.rs", ""),
         ("user/ImagingStudy.rs openid launch", "user/ImagingStudy.rs", ""),
-        ("system/ImagingStudy.rs?modality=CT", "system/ImagingStudy.rs", ""),
-        ("system/ImagingStudy.rs", "system/ImagingStudy.rs?modality=CT", ""),
+        ("system/ImagingStudy.rs?modality=CT", "system/ImagingStudy.rs", "system/ImagingStudy.rs?modality=CT"),
+        ("system/ImagingStudy.rs", "system/ImagingStudy.rs?modality=CT", "system/ImagingStudy.rs?modality=CT"),
+        ("system/ImagingStudy.rs?modality=CT", "system/*.r", "system/ImagingStudy.r?modality=CT"),
+        ("system/*.rs", "system/ImagingStudy.rs?modality=CT", "system/ImagingStudy.rs?modality=CT"),
+        ("system/ImagingStudy.rs?modality=MR", "system/ImagingStudy.rs?modality=CT", ""),
+        ("system/*.rs?modality=CT", "system/*.rs", ""),
+        ("system/ImagingStudy.rs?accession=7", "system/*.rs", ""),
+        (
+            "system/ImagingStudy.rs",
+            "system/ImagingStudy.r system/ImagingStudy.s?modality=CT",
+            "system/ImagingStudy.r system/ImagingStudy.s?modality=CT",
+        ),
         ("system/ImagingStudy.sr system/ImagingStudy.s", "system/*.*", "system/ImagingStudy.s"),
         ("system/ImagingStudy.s system/ImagingStudy.s", "system/*.*", "system/ImagingStudy.s"),
     ],
@@ -144,10 +155,11 @@ def test_the_grant_is_what_both_sides_say(requested: str, registered: str, grant
 def test_scopes_to_register_are_checked_all_at_once() -> None:
     """Each scope that can't be registered is named; having none is a problem too."""
     assert problems_of(["system/ImagingStudy.rs", "system/*.read"]) == []
-    found = problems_of(["system/ImagingStudy.sr", "system/ImagingStudy.rs?modality=CT"])
+    assert problems_of(["system/ImagingStudy.rs?modality=CT&started=ge2020"]) == []
+    found = problems_of(["system/ImagingStudy.sr", "system/Patient.rs?gender=male"])
     assert len(found) == 2
     assert "not a SMART resource scope" in found[0]
-    assert "granular" in found[1]
+    assert "modality, bodysite, started, status, identifier" in found[1]
     assert problems_of([]) == ["at least one scope is needed"]
 
 
@@ -159,3 +171,10 @@ def test_a_scope_that_no_client_could_be_granted_is_not_registered(scope: str) -
     assert problem.endswith(
         {"patient/*.*": "as system/*.cruds", "user/ImagingStudy.rs": "as system/ImagingStudy.rs"}[scope]
     )
+
+
+def test_an_app_that_people_sign_in_to_has_their_scopes() -> None:
+    """Whoever registers it says in which contexts it may ask; a system's scope is none of them."""
+    assert problems_of(["patient/ImagingStudy.rs", "user/*.read"], ("patient", "user")) == []
+    (problem,) = problems_of(["patient/ImagingStudy.rs", "system/*.rs"], ("patient", "user"))
+    assert problem.endswith("is none of patient/, user/")
