@@ -26,6 +26,7 @@ GatewayError
   NotFound                a named thing that is absent or withheld: the two look the same
     UnknownIdentifier     nobody the caller may know of has that identifier
     DomainNotFound        identifiers are wanted of a system that the exchange doesn't know
+  TooManyRequests         more than is let through in this time: later
   DeadlinePassed          our own time is spent
   DependencyUnavailable   our database, keys or cache
     AuditUnavailable      nothing is released without its audit
@@ -169,6 +170,16 @@ class UnknownIdentifier(NotFound):
 
 class DomainNotFound(NotFound):
     code = "domain-not-found"
+
+
+class TooManyRequests(GatewayError):
+    """`retry_after_s` says in how many seconds it may be tried again."""
+
+    code = "throttled"
+
+    def __init__(self, retry_after_s: int, reason: str = "too many requests: try again later") -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class DeadlinePassed(GatewayError):

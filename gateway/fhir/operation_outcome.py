@@ -28,6 +28,7 @@ from gateway.errors import (
     PayloadTooLarge,
     StaleVersion,
     TooCostly,
+    TooManyRequests,
     UnknownDomain,
     UnknownIdentifier,
     UnknownModifier,
@@ -92,6 +93,7 @@ _ROWS: Mapping[type[BaseException], _Row] = {
     UnknownTarget: _Row(403, "code-invalid"),
     UnknownIdentifier: _Row(404, "not-found", "sourceIdentifier Patient Identifier not found"),
     LoadRefused: _Row(422, "business-rule"),
+    TooManyRequests: _Row(429, "throttled"),
     DeadlinePassed: _Row(503, "timeout", "the gateway ran out of time: try again", 1),
     DependencyUnavailable: _Row(503, "transient", "the gateway can't answer at the moment: try again", 5),
     AllFacilitiesFailed: _Row(503, "transient", None, 5),
@@ -148,6 +150,8 @@ def _headers(exc: GatewayError, row: _Row) -> dict[str, str]:
     challenge = challenge_for(exc)
     if challenge is not None:
         return {"WWW-Authenticate": challenge}
+    if isinstance(exc, TooManyRequests):
+        return {"Retry-After": str(exc.retry_after_s)}
     if isinstance(exc, MethodNotAllowed):
         head = ["HEAD"] if "GET" in exc.allowed and "HEAD" not in exc.allowed else []  # RFC 9110 §10.2.1
         return {"Allow": ", ".join(sorted([*exc.allowed, *head]))}

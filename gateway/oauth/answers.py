@@ -23,6 +23,7 @@ from gateway.errors import (
     NotAuthenticated,
     PayloadTooLarge,
     ScopeMissing,
+    TooManyRequests,
 )
 from gateway.oauth.form import SchemeNotSupported
 
@@ -51,6 +52,7 @@ _ERRORS: dict[type[GatewayError], tuple[int, str]] = {
     UnauthorizedClient: (400, UnauthorizedClientError.error),
     ScopeMissing: (400, InvalidScopeError.error),
     DependencyUnavailable: (503, "temporarily_unavailable"),
+    TooManyRequests: (429, "temporarily_unavailable"),
 }
 """RFC 6749 §5.2 by error, looked up through its ancestors. (RFC 6749 has the last one for authorization only.)"""
 
@@ -70,6 +72,8 @@ def refusal(exc: GatewayError) -> Response:
         headers = {"WWW-Authenticate": f'Basic realm="{REALM}"'}
     if status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
+    if isinstance(exc, TooManyRequests):
+        headers = {"Retry-After": str(exc.retry_after_s)}
     # Why a client was not believed is for our log alone: an unknown client, a disabled one and a wrong signature
     # look the same (ASVS 5.0 6.3.8).
     hidden = isinstance(exc, NotAuthenticated | DependencyUnavailable)
