@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.errors import ConfigurationError
 from gateway.model import ImplicitPolicy
@@ -50,6 +51,8 @@ class Settings:
     break_glass_roles: frozenset[str] = frozenset()
     session_idle: timedelta = timedelta(minutes=15)
     session_longest: timedelta = timedelta(hours=8)
+    age_of_majority: int = 18
+    time_zone: str = "UTC"
     adt_listen: str = ""
     adt_metrics_listen: str = ""
     adt_tls_cert_file: Path | None = None
@@ -125,11 +128,19 @@ class Settings:
             break_glass_roles=frozenset(reader.words("GATEWAY_BREAK_GLASS_ROLES")),
             session_idle=timedelta(minutes=reader.number("GATEWAY_SESSION_IDLE_MINUTES", 15, 1, 24 * 60)),
             session_longest=timedelta(hours=reader.number("GATEWAY_SESSION_HOURS", 8, 1, 24 * 7)),
+            age_of_majority=reader.number("GATEWAY_AGE_OF_MAJORITY", 18, 1, 120),
+            time_zone=reader.time_zone("GATEWAY_TIME_ZONE", "UTC"),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
             adt_metrics_listen=reader.text("GATEWAY_ADT_METRICS_LISTEN", ""),
             adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
             adt_tls_key_file=reader.path("GATEWAY_ADT_TLS_KEY_FILE"),
             adt_tls_ca_file=reader.path("GATEWAY_ADT_TLS_CA_FILE"),
+            audit_checkpoint_records=reader.number("GATEWAY_AUDIT_CHECKPOINT_RECORDS", 10_000, 1, 10_000_000),
+            audit_checkpoint_every=timedelta(seconds=reader.number("GATEWAY_AUDIT_CHECKPOINT_SECONDS", 60, 1, 86_400)),
+            audit_checkpoint_dir=reader.path("GATEWAY_AUDIT_CHECKPOINT_DIR"),
+            audit_checkpoint_urls=tuple(reader.words("GATEWAY_AUDIT_CHECKPOINT_URLS")),
+            audit_checkpoint_syslog=reader.text("GATEWAY_AUDIT_CHECKPOINT_SYSLOG", ""),
+            audit_retention_years=reader.number("GATEWAY_AUDIT_RETENTION_YEARS", 6, 1, 100),
             cors_origins=frozenset(reader.words("GATEWAY_CORS_ORIGINS")),
         )
         problems = [
@@ -137,6 +148,7 @@ class Settings:
             *_contradictions(settings, env),
             *_adt_problems(settings),
             *_adt_metrics_problems(settings),
+            *_checkpoint_problems(settings),
             *_cors_problems(settings),
             *_unknown(env),
         ]
@@ -221,6 +233,35 @@ def _adt_problems(settings: Settings) -> list[str]:
     return problems
 
 
+def _checkpoint_problems(settings: Settings) -> list[str]:
+    problems = []
+    for url in settings.audit_checkpoint_urls:
+        if not _is_web_address(url):
+            problems.append("GATEWAY_AUDIT_CHECKPOINT_URLS must be http(s) URLs, separated by spaces or commas")
+        elif settings.production and not url.startswith("https:"):
+            problems.append("GATEWAY_AUDIT_CHECKPOINT_URLS must be https in production")
+    if settings.audit_checkpoint_syslog and not _is_syslog_address(settings.audit_checkpoint_syslog):
+        problems.append("GATEWAY_AUDIT_CHECKPOINT_SYSLOG must be udp://host:port, tcp://host:port or tls://host:port")
+    return problems
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and len(url) <= 500)
+    except ValueError:
+        return False
+
+
+def _is_syslog_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in ("udp", "tcp", "tls") and parts.hostname and parts.port
+    except ValueError:
+        return False
+    return bool(named) and not (parts.path or parts.query or parts.fragment or parts.username)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -243,8 +284,10 @@ KNOWN = frozenset(
         "metrics_allow",
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "break_glass_roles"),
-        *("session_idle_minutes", "session_hours"),
+        *("session_idle_minutes", "session_hours", "age_of_majority", "time_zone"),
         *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
+        *("audit_checkpoint_records", "audit_checkpoint_seconds", "audit_checkpoint_dir", "audit_checkpoint_urls"),
+        *("audit_checkpoint_syslog", "audit_retention_years"),
         "cors_origins",
     )
 )
@@ -313,6 +356,15 @@ class _Reader:
 
     def host_and_port(self, name: str, default: str) -> tuple[str, int]:
         return self._parsed(name, _host_and_port(default), _host_and_port, "host:port")
+
+    def time_zone(self, name: str, default: str) -> str:
+        def parse(text: str) -> str:
+            try:
+                return ZoneInfo(text).key
+            except (ZoneInfoNotFoundError, OSError) as exc:
+                raise ValueError from exc
+
+        return self._parsed(name, default, parse, "the IANA name of a time zone, such as Europe/Zurich")
 
     def networks(self, name: str, default: str) -> tuple[Network, ...]:
         def parse(text: str) -> tuple[Network, ...]:
