@@ -103,6 +103,10 @@ class Orthanc:
         )
         answer.raise_for_status()
 
+    def log_text(self) -> str:
+        """All it has said so far."""
+        return self._server.log_text()
+
     def stop(self) -> None:
         """The archive has ended; `start` brings it back on the same ports."""
         self._server.stop()
