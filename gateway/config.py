@@ -58,6 +58,12 @@ class Settings:
     adt_tls_cert_file: Path | None = None
     adt_tls_key_file: Path | None = None
     adt_tls_ca_file: Path | None = None
+    audit_checkpoint_records: int = 10_000
+    audit_checkpoint_every: timedelta = timedelta(seconds=60)
+    audit_checkpoint_dir: Path | None = None
+    audit_checkpoint_urls: tuple[str, ...] = ()
+    audit_checkpoint_syslog: str = ""
+    audit_retention_years: int = 6
     cors_origins: frozenset[str] = frozenset()
 
     @property
