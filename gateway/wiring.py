@@ -11,6 +11,7 @@ from gateway.adapters.registry import FacilityRegistry
 from gateway.adapters.sightings import Sightings
 from gateway.audit.log import open_audit_log
 from gateway.audit.within import AuditWithin
+from gateway.audit_desk import AuditDesk
 from gateway.auth.backend_services import BackendServices
 from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.client_assertion import AssertionVerifier
@@ -20,7 +21,7 @@ from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.declarations import StoredDeclarations
 from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.auth.origins import AppOrigins
-from gateway.cache import open_cache
+from gateway.cache import Cache, open_cache
 from gateway.config import Settings
 from gateway.consent.belonging import Identity
 from gateway.consent.groups import StoredGroups
@@ -47,6 +48,7 @@ from gateway.mpi.review import ReviewQueue
 from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 from gateway.turnstile import turnstile
+from gateway.wiring_audit import open_audit_desk
 from gateway.wiring_people import People, open_people
 
 _PLACES = {"sqlite": 1, "postgresql": 2}
@@ -59,6 +61,7 @@ class House:
 
     rooms: Rooms
     desk: ConsentDesk
+    audit: AuditDesk
     identity: IdentityDesk
     questions: PatientQuestions | None
     finder: PatientFinder
@@ -127,6 +130,7 @@ def build_house(settings: Settings) -> House:
             base=settings.fhir_base,
             policies=settings.consent_policy_uris,
         ),
+        audit=open_audit_desk(settings, engine, keys, audit, rooms.clock),
         questions=PatientQuestions(engine, keys, matching) if matching else None,
         finder=PatientFinder(engine, keys),
         identity=open_identity_desk(
@@ -144,11 +148,7 @@ def build_house(settings: Settings) -> House:
             declarations=declarations,
             break_glass_roles=settings.break_glass_roles,
         ),
-        pings={
-            "database": lambda: _ping_database(engine),
-            "cache": cache.ping,
-            "keys": lambda: require_fitting(engine, keys),
-        },
+        pings=_pings(engine, cache, keys),
         queues=lambda: _queues(ReviewQueue(engine, keys), datetime.now(UTC)),
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
         close=close,
@@ -190,6 +190,14 @@ def _queues(review: ReviewQueue, now: datetime) -> list[Queue]:
     return [
         Queue(kind=one.kind, waiting=one.tasks, oldest_s=max(0.0, (now - one.since).total_seconds())) for one in waiting
     ]
+
+
+def _pings(engine: Engine, cache: Cache, keys: KeyRing) -> Mapping[str, Ping]:
+    return {
+        "database": lambda: _ping_database(engine),
+        "cache": cache.ping,
+        "keys": lambda: require_fitting(engine, keys),
+    }
 
 
 def _ping_database(engine: Engine) -> None:

@@ -70,7 +70,7 @@ class Records:
         with reading(self._engine) as connection:
             for part in in_parts(numbers):
                 statement = select(columns.seq, columns.id, columns.sealed).where(columns.seq.in_(part))
-                found.update({seq: (id_, sealed) for seq, id_, sealed in connection.execute(statement)})
+                found |= {seq: (id_, sealed) for seq, id_, sealed in connection.execute(statement)}
         return {seq: self._opened(seq, id_, sealed) for seq, (id_, sealed) in found.items()}
 
     def find(self, record_id: str) -> AuditRecord | None:

@@ -17,14 +17,15 @@ def searchset(
     base: str,
     self_url: str,
     next_url: str | None,
-    total: int,
+    total: int | None,
     matches: Sequence[Resource],
     includes: Sequence[Resource] = (),
     outcomes: Sequence[Resource] = (),
 ) -> dict[str, Any]:
     """The Bundle of one page (FHIR R4 search §3.1.1.7): matches in order, then what they refer to, then what is amiss.
 
-    `bundle_id` is a FHIR id of this answer; the `fullUrl` of outcomes, which live nowhere, follow from it.
+    `total` is None where it is not known. `bundle_id` is a FHIR id of this answer; the `fullUrl` of outcomes, which
+    live nowhere, follow from it.
     """
     link = [{"relation": "self", "url": self_url}]
     if next_url is not None:
@@ -34,7 +35,7 @@ def searchset(
         "id": bundle_id,
         "meta": {"lastUpdated": to_instant(now)},
         "type": "searchset",
-        "total": total,
+        **({} if total is None else {"total": total}),
         "link": link,
     }
     entries = [_entry(resource, "match", base) for resource in matches]

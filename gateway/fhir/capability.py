@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway import __version__
+from gateway.fhir.audit_parameters import AUDIT_EVENT
 from gateway.fhir.negotiation import FHIR_JSON, FHIR_XML
 from gateway.fhir.parameters import (
     CONSENT,
@@ -37,6 +38,8 @@ _DOCUMENTATION = {
     "active=false with a replaced-by link to the identifier that stays. All of it speaks JSON and XML.",
     "Endpoint": "Where the images of a facility are fetched (DICOMweb WADO-RS).",
     "Organization": "The facilities of the exchange.",
+    "AuditEvent": "What was asked, decided and disclosed (IHE BALP, ATNA ITI-81): all of it for auditors, for patients "
+    "what concerns them. The total is told where one page is all there is.",
     "Consent": "What patients have decided (IHE PCF), in JSON and XML. A Consent is revoked by its status or by "
     "$revokeConsent and never deleted; a changed one is refused where If-Match names another version.",
 }
@@ -68,6 +71,7 @@ def capability_statement(*, base: str, token_url: str) -> dict[str, Any]:
                     _patient(),
                     *(_resource(table) for table in (ENDPOINT, ORGANIZATION)),
                     _consent(),
+                    _resource(AUDIT_EVENT),
                 ],
             }
         ],

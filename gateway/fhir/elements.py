@@ -11,6 +11,7 @@ _MANDATORY = {
     "Endpoint": frozenset(("status", "connectionType", "payloadType", "address", "extension")),
     "Organization": frozenset(("active", "name")),
     "Patient": frozenset(("identifier", "active", "deceasedBoolean", "deceasedDateTime")),
+    "AuditEvent": frozenset(("type", "recorded", "agent", "source", "outcome")),
     "Consent": frozenset(
         ("status", "scope", "category", "patient", "policy", "policyRule", "provision", "subject", "period", "decision")
     ),
@@ -19,6 +20,7 @@ _MANDATORY = {
 tokens: left out, it would mean something else."""
 
 _NOT_SUMMARY = {
+    "AuditEvent": frozenset(("entity",)),
     "Organization": frozenset(("endpoint",)),
     "Patient": frozenset(("maritalStatus", "multipleBirthBoolean", "multipleBirthInteger", "communication")),
 }

@@ -26,7 +26,7 @@ LONGEST = 512
 
 def codes_of(event: Event, name: str) -> Iterator[tuple[str, str]]:
     """System and code of the event's `type` or `subtype`."""
-    stated = event.get(name, ())
+    stated = event.get(name, [])
     for coding in stated if isinstance(stated, list) else [stated]:
         yield coding.get("system", ""), coding["code"]
 

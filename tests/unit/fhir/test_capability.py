@@ -51,8 +51,8 @@ def test_every_include_it_names_works() -> None:
 
 
 def test_it_advertises_what_is_there_and_no_more() -> None:
-    """The five resources; Consents are written and have a history, Patients are fed, no batch."""
-    assert set(RESOURCES) == {"ImagingStudy", "Patient", "Endpoint", "Organization", "Consent"}
+    """The six resources; Consents are written and have a history, Patients are fed, no batch."""
+    assert set(RESOURCES) == {"ImagingStudy", "Patient", "Endpoint", "Organization", "Consent", "AuditEvent"}
     for type_, resource in RESOURCES.items():
         codes = {interaction["code"] for interaction in resource["interaction"]}
         assert codes == {"read", "search-type"} | WRITTEN.get(type_, set())
