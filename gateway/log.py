@@ -40,6 +40,7 @@ class Event(StrEnum):
     SIGN_IN_CLOSED = "sign-in-closed"
     TOKEN_ISSUED = "token-issued"
     TOKEN_REFUSED = "token-refused"
+    TOKEN_COPIED = "token-copied"
     ACCESS_REFUSED = "access-refused"
     AUDIT_UNAVAILABLE = "audit-unavailable"
     DEPENDENCY_UNAVAILABLE = "dependency-unavailable"

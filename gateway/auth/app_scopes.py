@@ -59,6 +59,11 @@ def for_capacity(scopes: Sequence[str], context: Context) -> tuple[str, ...]:
     return tuple(text for text in scopes if text in kept)
 
 
+def still_registered(granted: Sequence[str], client: Client) -> tuple[str, ...]:
+    """What of `granted` the app is registered for now: a registration that was narrowed narrows what is refreshed."""
+    return wanted(" ".join(granted), client)
+
+
 def narrowed(asked: str | None, granted: Sequence[str]) -> tuple[str, ...]:
     """What a refresh is given that asks for `asked` (RFC 6749 §6): all that was granted where nothing is asked.
 

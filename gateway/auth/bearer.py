@@ -11,6 +11,7 @@ from gateway.auth.clients import ClientRegistry
 from gateway.auth.jws import Header, JWSProfile, SigningKey, numeric_date, open_jws
 from gateway.auth.revoked_tokens import NOTHING_REVOKED, Revocations
 from gateway.auth.signing_keys import SigningKeys
+from gateway.auth.standing import People, require_person_standing
 from gateway.auth.tokens import TYPE
 from gateway.db.crypto import SIGNING_ALGORITHM
 from gateway.errors import NotAuthenticated, PurposeNotAllowed
@@ -35,19 +36,28 @@ class BearerAuthenticator:
     """Checks access tokens by RFC 9068 §4 and RFC 6750. Nothing of a decision is remembered between requests."""
 
     def __init__(
-        self, keys: SigningKeys, clients: ClientRegistry, *, issuer: str, revoked: Revocations = NOTHING_REVOKED
+        self,
+        keys: SigningKeys,
+        clients: ClientRegistry,
+        *,
+        issuer: str,
+        revoked: Revocations = NOTHING_REVOKED,
+        people: People | None = None,
     ) -> None:
+        """`people` are those who may stand behind a token; a person's token doesn't hold where there are none."""
         self._keys = keys
         self._known = _by_kid(keys.verifying)
         self._clients = clients
         self._issuer = issuer
         self._revoked = revoked
+        self._people = people
 
     def authenticate(self, authorization: Sequence[str], now: datetime) -> Requester:
         """Who the one bearer token names. `authorization` holds every value of that header.
 
         Raises NotAuthenticated (T1–T11); PurposeNotAllowed where a token that holds states no known purpose;
-        DependencyUnavailable where the client can't be looked up.
+        DelegationEnded where the person behind it no longer acts for its patient; DependencyUnavailable where the
+        client, what was revoked or the person can't be looked up.
         """
         requester, _ = self.read(token_of(authorization), (self._issuer,), now)
         return requester
@@ -88,6 +98,7 @@ class BearerAuthenticator:
             grant=grant,
             delegation=_text_or_none(app, "delegation"),
         )
+        require_person_standing(self._people, requester, now)
         return requester, claims
 
     def _find_key(self, header: Header) -> SigningKey:

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from gateway.auth.app_grants import AppGrant
+from gateway.auth.app_grants import AppGrant, Capacity
 from gateway.auth.signing_keys import SigningKeys
 from gateway.auth.tokens import LIFETIME, sign
+from gateway.model import PatientID
 
 TYPE = "JWT"
 """Not an access token's type, so that it is never taken for one (RFC 9068 §4)."""
@@ -30,15 +31,14 @@ def issue_id_token(
     if nonce is not None:
         claims["nonce"] = nonce
     if {"fhirUser", "profile"} & set(grant.scopes):
-        claims["fhirUser"] = fhir_user(grant, fhir_base)
+        claims["fhirUser"] = fhir_user(grant.capacity, grant.patient, grant.account_id, fhir_base)
     if "profile" in grant.scopes and grant.person.name:
         claims["name"] = grant.person.name
     return sign(keys, claims, TYPE)
 
 
-def fhir_user(grant: AppGrant, fhir_base: str) -> str:
+def fhir_user(capacity: Capacity, patient: PatientID | None, account: str, fhir_base: str) -> str:
     """The person as a FHIR resource (SMART App Launch 2.2, `fhirUser`)."""
-    if grant.capacity == "patient":
-        return f"{fhir_base}/Patient/{grant.patient}"
-    kind = "RelatedPerson" if grant.capacity == "delegate" else "Practitioner"
-    return f"{fhir_base}/{kind}/{grant.account_id}"
+    if capacity == "patient":
+        return f"{fhir_base}/Patient/{patient}"
+    return f"{fhir_base}/{'RelatedPerson' if capacity == 'delegate' else 'Practitioner'}/{account}"

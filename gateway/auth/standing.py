@@ -34,6 +34,13 @@ class DelegationEnded(AccessRefused):
     """A delegate's right to act for that patient has ended."""
 
 
+def capacity_of(requester: Requester) -> Capacity:
+    """As what the person behind a token asks."""
+    if requester.delegation is not None:
+        return "delegate"
+    return "patient" if requester.is_the_patient else "clinician"
+
+
 def require_person_standing(people: People | None, requester: Requester, now: datetime) -> None:
     """The person behind the token may still do what it was issued for; a system's token needs nobody.
 
@@ -44,11 +51,10 @@ def require_person_standing(people: People | None, requester: Requester, now: da
         return
     if people is None:
         raise NotAuthenticated("nobody signs in here")
-    capacity: Capacity = "delegate" if requester.delegation else "patient" if requester.is_the_patient else "clinician"
     require_capacity(
         people,
         requester.account,
-        capacity,
+        capacity_of(requester),
         patient=requester.patient,
         delegation=requester.delegation,
         now=now,

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from flask import g, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from gateway.auth.call import Call
 from gateway.auth.client_assertion import ASSERTION_TYPE
 from gateway.errors import InvalidQuery, NotAuthenticated, PayloadTooLarge
 
@@ -24,10 +25,7 @@ class Form:
     """What was posted, each parameter there once, and where it came from."""
 
     parameters: Mapping[str, str] = field(repr=False)
-    request: str
-    """Method and path, for the audit: the body holds credentials and is left out."""
-    request_id: str
-    network: str | None
+    call: Call
 
     def get(self, name: str) -> str | None:
         """The parameter, None where it is absent or empty (RFC 6749 §3.2: the two are the same)."""
@@ -46,9 +44,9 @@ def read_form() -> Form:
     """The form of the request under way. Raises InvalidQuery, PayloadTooLarge."""
     return Form(
         parameters=_parameters(),
-        request=f"{request.method} {request.path}",
-        request_id=g.get("request_id", ""),
-        network=request.remote_addr,
+        call=Call(
+            request=f"{request.method} {request.path}", request_id=g.get("request_id", ""), network=request.remote_addr
+        ),
     )
 
 

@@ -50,9 +50,9 @@ def client_credentials(services: BackendServices) -> Grant:
             assertion=proof.assertion,
             client_id=proof.client_id,
             scope=form.get("scope"),
-            network=form.network,
-            request=form.request,
-            request_id=form.request_id,
+            network=form.call.network,
+            request=form.call.request,
+            request_id=form.call.request_id,
         )
         token = services.issue(asked, now)
         return {
