@@ -26,6 +26,8 @@ from gateway.oauth.token import client_credentials, token_blueprint
 from gateway.pages.forms import set_up_forms
 from gateway.pages.shell import assets_blueprint
 from gateway.request_log import log_requests
+from gateway.retrieval.gate import gate_blueprint
+from gateway.retrieval.orthanc import orthanc_blueprint
 from gateway.wiring import House, build_house
 
 MOST_BODY_BYTES = 1_000_000
@@ -73,6 +75,13 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
         app,
         token_blueprint({"client_credentials": client_credentials(house.tokens)}, house.rooms.clock),
         open_to_anyone("the client proves itself by its assertion (RFC 7523)"),
+    )
+    retrieval = house.retrieval
+    serve(app, gate_blueprint(retrieval.counter, retrieval.callers, house.rooms.clock), retrieval.guard)
+    serve(
+        app,
+        orthanc_blueprint(retrieval.counter, retrieval.callers, retrieval.parts, house.rooms.clock),
+        retrieval.guard,
     )
     serve(app, liveness(), open_to_anyone("no patient data"))
     serve(app, readiness(house.pings), open_to_anyone("no patient data"))

@@ -16,5 +16,8 @@ TOKENS = Counter("gateway_tokens_total", "Token requests", ["outcome"])
 ADT_MESSAGES = Counter("gateway_adt_messages_total", "HL7 v2 messages acknowledged", ["answer"])
 AUDIT_RECORDS = Counter("gateway_audit_records_total", "Audit records", ["outcome"])
 AUDIT_SECONDS = Histogram("gateway_audit_seconds", "Time to store an audit record durably", buckets=_SECONDS)
+RETRIEVAL_DECISIONS = Counter(
+    "gateway_retrieval_decisions_total", "Decisions about requests at archives", ["asked_by", "decision"]
+)
 ALERTS = Counter("gateway_alerts_total", "Things a person should look at", ["kind"])
 DROPPED_LOG_FIELDS = Counter("gateway_dropped_log_fields_total", "Log fields outside the allow-list")

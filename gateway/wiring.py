@@ -21,6 +21,7 @@ from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.declarations import StoredDeclarations
 from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.auth.origins import AppOrigins
+from gateway.auth.revoked_tokens import NOTHING_REVOKED
 from gateway.cache import Cache, open_cache
 from gateway.config import Settings
 from gateway.consent.belonging import Identity
@@ -50,6 +51,7 @@ from gateway.rooms import Rooms
 from gateway.turnstile import turnstile
 from gateway.wiring_audit import open_audit_desk
 from gateway.wiring_people import People, open_people
+from gateway.wiring_retrieval import Retrieval, open_retrieval
 
 _PLACES = {"sqlite": 1, "postgresql": 2}
 """Imaging queries that work at a time in one process: SQLite works in the thread itself, PostgreSQL is waited for."""
@@ -70,6 +72,7 @@ class House:
     people: People
     tokens: BackendServices
     app_origins: AppOrigins
+    retrieval: Retrieval
     pings: Mapping[str, Ping]
     queues: Queues
     """What waits for a person."""
@@ -114,7 +117,11 @@ def build_house(settings: Settings) -> House:
         audience=settings.token_url,
     )
 
+    bearer = BearerAuthenticator(keys, clients, issuer=settings.base_url)
+    retrieval = open_retrieval(settings, engine, keys, rooms, cache, bearer, NOTHING_REVOKED)
+
     def close() -> None:
+        retrieval.tally.close()
         audit.close()
         engine.dispose()
 
@@ -139,7 +146,8 @@ def build_house(settings: Settings) -> House:
         keys=keys,
         app_origins=AppOrigins(client_store.list_all, settings.cors_origins),
         people=open_people(settings, engine, keys, audit, rooms.clock),
-        bearer=BearerAuthenticator(keys, clients, issuer=settings.base_url),
+        bearer=bearer,
+        retrieval=retrieval,
         tokens=BackendServices(
             verifier,
             keys,

@@ -71,6 +71,8 @@ TOLD: Mapping[AuditKind, Telling] = {
     "audit-search": _activity(balp.AUDIT_LOG_USED, balp.SEARCH_TYPE, action="R"),
     "audit-read": _activity(balp.AUDIT_LOG_USED, balp.READ_INTERACTION, action="R"),
     "accounting": _activity(balp.AUDIT_LOG_USED, balp.REPORT, action="R"),
+    "retrieval": _READ,
+    "retrieval-refused": Telling(shape="refusal", type=balp.SECURITY_ALERT, subtypes=(balp.BY_ROLE,)),
     "alert": _activity(balp.SECURITY_ALERT),
     "operator": _activity(balp.APPLICATION_ACTIVITY),
 }

@@ -33,6 +33,8 @@ AuditKind = Literal[
     "audit-search",
     "audit-read",
     "accounting",
+    "retrieval",
+    "retrieval-refused",
     "alert",
     "operator",
 ]

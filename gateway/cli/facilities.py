@@ -9,9 +9,10 @@ import click
 
 from gateway.adapters.facilities_file import MOST_BYTES, read_facilities
 from gateway.adapters.registry import FacilityRegistry
+from gateway.auth.facility_keys import OVERLAP, FacilityKeys
 from gateway.cli.applied_file import content_of, print_outcomes
 from gateway.cli.context import Operator, print_json
-from gateway.model import Facility
+from gateway.model import Facility, FacilityID
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 _FACILITY = click.argument("facility_id", metavar="ID")
@@ -112,10 +113,34 @@ def remove(facility_id: str, as_json: bool) -> None:
         registry.find(facility_id)
         operator.note("facilities remove", details=[("facility", facility_id)])
         registry.remove(facility_id)
+        FacilityKeys(operator.engine, operator.keys).end(FacilityID(facility_id))
     if as_json:
         print_json({"facility": facility_id, "removed": True})
     else:
         click.echo(f"{facility_id}: removed")
+
+
+@command.command()
+@_FACILITY
+@click.option("--replace", is_flag=True, help="End the keys before it at once, as after one has leaked.")
+@_AS_JSON
+def credential(facility_id: str, replace: bool, as_json: bool) -> None:
+    """Make a key for facility ID and its gate, and show it: this once, and never again.
+
+    With it they prove themselves where they ask what may be fetched (X-Facility-Key; or Basic, with ID as the user).
+    A key made before goes on working for 24 hours, so that the new one can be set meanwhile.
+    """
+    with Operator() as operator:
+        facility = FacilityRegistry(operator.engine, operator.keys).find(facility_id)
+        overlap = timedelta(0) if replace else OVERLAP
+        said = "ended" if replace else f"until {(operator.now + overlap).isoformat(timespec='seconds')}"
+        operator.note("facilities credential", details=[("facility", facility.id), ("keys before", said)])
+        key = FacilityKeys(operator.engine, operator.keys).make(facility.id, operator.now, overlap)
+    if as_json:
+        print_json({"facility": facility.id, "key": key, "before": said})
+    else:
+        click.echo(f"The key of {facility.id}, shown this once; keys before it: {said}.", err=True)
+        click.echo(key)
 
 
 def _set_suspended(facility_id: str, *, suspended: bool, as_json: bool) -> None:

@@ -1,0 +1,81 @@
+"""`GET /retrieval/authorize`: what a reverse proxy before an archive asks of every request (nginx `auth_request`).
+
+204 lets it through; 401 and 403 are passed on to the client; anything else is an error to nginx, which refuses too. So
+whatever fails, fails closed.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Blueprint, Response, g, request
+
+from gateway.auth.bearer import token_of
+from gateway.auth.challenge import challenge_for
+from gateway.disclosure import Request
+from gateway.errors import AccessRefused, DependencyUnavailable, GatewayError, NotAuthenticated, ScopeMissing
+from gateway.log import Event, event
+from gateway.metrics import RETRIEVAL_DECISIONS
+from gateway.model import Facility
+from gateway.retrieval.caller import Callers
+from gateway.retrieval.counter import RetrievalCounter, code_of
+from gateway.retrieval.guard import current_facility
+from gateway.retrieval.resource import READING, Resource, prefixes_of, read_uri
+
+DECISION = "X-Retrieval-Decision"
+"""The word `permit` in it is what a gate lets a request through by: any page of any server may answer with 2xx."""
+RETRY_AFTER_S = 5
+_MOST_SHOWN = 300
+
+
+def gate_blueprint(counter: RetrievalCounter, callers: Callers, clock: Callable[[], datetime]) -> Blueprint:
+    """The gate's question. Its guard is `requires_facility`."""
+    blueprint = Blueprint("retrieval_gate", __name__)
+
+    @blueprint.get("/retrieval/authorize", provide_automatic_options=False)
+    def authorize() -> Response:
+        facility = current_facility()
+        asked, resource = _asked(facility)
+        try:
+            caller = callers.at_gate(token_of(request.headers.getlist("Authorization")), facility, clock())
+        except NotAuthenticated as exc:
+            counter.refuse(facility, asked, code_of(exc))
+            raise
+        ruling = counter.answer(caller, facility, resource, asked)
+        if not ruling.verdict.permitted:
+            raise AccessRefused("not permitted")
+        RETRIEVAL_DECISIONS.labels("gate", "permit").inc()
+        return Response(status=204, headers={DECISION: "permit"})
+
+    @blueprint.errorhandler(GatewayError)
+    def refuse(exc: GatewayError) -> Response:
+        RETRIEVAL_DECISIONS.labels("gate", "failed" if isinstance(exc, DependencyUnavailable) else "deny").inc()
+        return _refusal(exc)
+
+    return blueprint
+
+
+def _asked(facility: Facility) -> tuple[Request, Resource | None]:
+    """The client's own request, as the gate states it."""
+    uris = request.headers.getlist("X-Original-URI")
+    methods = request.headers.getlist("X-Original-Method")
+    single = len(uris) == 1 == len(methods)
+    resource = read_uri(uris[0], prefixes_of(facility)) if single and methods[0] in READING else None
+    # What can't be read may hold anything, a token in its query too: of that only the path is kept.
+    shown = "" if not single else uris[0] if resource is not None else uris[0].partition("?")[0]
+    method = methods[0] if single else "?"
+    raw = f"{method} {shown}".encode("ascii", "backslashreplace").decode()[:_MOST_SHOWN]
+    return Request(kind="retrieval", raw=raw, id=g.get("request_id", ""), network=request.remote_addr), resource
+
+
+def _refusal(exc: GatewayError) -> Response:
+    if isinstance(exc, NotAuthenticated):
+        if "facility" not in g:
+            # The client can do nothing about a gate that does not prove itself: no challenge goes to it.
+            event(Event.ACCESS_REFUSED, reason="facility-key", request_id=g.get("request_id"))
+            return Response(status=403)
+        return Response(status=401, headers={"WWW-Authenticate": challenge_for(exc) or "Bearer"})
+    if isinstance(exc, AccessRefused):
+        challenge = challenge_for(exc) if isinstance(exc, ScopeMissing) else None
+        return Response(status=403, headers={"WWW-Authenticate": challenge} if challenge else {})
+    event(Event.DEPENDENCY_UNAVAILABLE, reason=exc.reason, request_id=g.get("request_id"))
+    return Response(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
