@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException
 
+from gateway.app_pages import serve_pages
 from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
 from gateway.config import Settings
 from gateway.cors import Origins, share_with_origins
@@ -23,8 +24,6 @@ from gateway.fhir.routes import capability_blueprint, fhir_blueprint
 from gateway.health import liveness, metrics_page, readiness
 from gateway.oauth.metadata import metadata_blueprint
 from gateway.oauth.token import client_credentials, token_blueprint
-from gateway.pages.forms import set_up_forms
-from gateway.pages.shell import assets_blueprint
 from gateway.request_log import log_requests
 from gateway.retrieval.gate import gate_blueprint
 from gateway.retrieval.orthanc import orthanc_blueprint
@@ -47,8 +46,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.extensions["gateway.guards"] = {}
     app.extensions["gateway.close"] = house.close
 
-    set_up_forms(app, settings.base_url, house.keys)
-    serve(app, assets_blueprint(), open_to_anyone("the style sheet of the pages"))
+    serve_pages(app, settings, house, serve)
     with_token = requires_token(house.bearer, house.rooms.clock, house.rooms.declarations)
     serve(app, fhir_blueprint(house.rooms, settings, house.keys), with_token)
     face = ConsentFace(rooms=house.rooms, desk=house.desk, keys=house.keys, base=settings.fhir_base)

@@ -13,6 +13,7 @@ FACILITY_ROWS_REFUSED = Counter(
 )
 CONSENT_DECISIONS = Counter("gateway_consent_decisions_total", "Decisions about a facility's data", ["decision"])
 TOKENS = Counter("gateway_tokens_total", "Token requests", ["outcome"])
+SIGN_INS = Counter("gateway_sign_ins_total", "Attempts to sign in to a page", ["outcome"])
 ADT_MESSAGES = Counter("gateway_adt_messages_total", "HL7 v2 messages acknowledged", ["answer"])
 AUDIT_RECORDS = Counter("gateway_audit_records_total", "Audit records", ["outcome"])
 AUDIT_SECONDS = Histogram("gateway_audit_seconds", "Time to store an audit record durably", buckets=_SECONDS)

@@ -110,6 +110,7 @@ def build_house(settings: Settings) -> House:
         labels=load_label_rules(settings),
         declarations=declarations,
     )
+    people = open_people(settings, engine, keys, audit, rooms.clock, index.resolve)
     verifier = AssertionVerifier(
         clients,
         ClientKeys(JWKSFetcher(production=settings.production)),
@@ -145,7 +146,6 @@ def build_house(settings: Settings) -> House:
         ),
         keys=keys,
         app_origins=AppOrigins(client_store.list_all, settings.cors_origins),
-        people=open_people(settings, engine, keys, audit, rooms.clock),
         bearer=bearer,
         retrieval=retrieval,
         tokens=BackendServices(

@@ -49,11 +49,15 @@ class StoredAccounts:
         """Every account, in the order of their logins."""
         return sorted(self._all(account.c.id.is_not(None)), key=lambda one: one.login.casefold())
 
-    def password_hash(self, id_: str) -> str | None:
-        """The hash of the account's password; None where it has none."""
+    def find_for_password(self, login: str) -> tuple[Account | None, str | None]:
+        """The account of that login with the hash of its password, as far as there are any."""
+        wanted = select(account).where(account.c.login_key == login_key(self._keys, login))
         with reading(self._engine) as connection:
-            row = connection.execute(select(account).where(account.c.id == id_)).one_or_none()
-        return None if row is None else self._opened(row)[1].get("password")
+            row = connection.execute(wanted).one_or_none()
+        if row is None:
+            return None, None
+        found, extra = self._opened(row)
+        return found, extra.get("password")
 
     def add(self, one: Account, noting: Noting, now: datetime, *, external: tuple[str, str] | None = None) -> Account:
         """The account is there, under an id of its own. Raises Conflict where its login (or provider's name) is."""

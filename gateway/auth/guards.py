@@ -108,6 +108,41 @@ def requires_person(door: Door, *roles: Role, fresh: timedelta | None = None) ->
     return Guard("requires_person", f"signed in as {named}{lately}", check)
 
 
+def requires_step(door: Door) -> Guard:
+    """A guard after which `current_sign_in()` is who has given a password and still owes a second factor."""
+
+    def check() -> None:
+        g.sign_in = door.signins.find_step(door.cookie.read(), door.clock())
+        current_sign_in()
+
+    return Guard("requires_step", "the first step of signing in", check)
+
+
+def requires_proof(door: Door, fresh: timedelta, has_factor: Callable[[str], bool]) -> Guard:
+    """A guard for changing how one signs in: the person has proved lately who they are, by all that they owe.
+
+    Whoever owes a second factor and has none yet (`has_factor`) comes in by the step they stand at: that is where they
+    get one. `is_a_step()` says so.
+    """
+
+    def check() -> None:
+        now, cookie = door.clock(), door.cookie.read()
+        step = door.signins.find_step(cookie, now)
+        if step is not None and has_factor(step.account.id):
+            raise SecondFactorNeeded("a second factor is still to be proved")
+        g.is_a_step = step is not None
+        g.sign_in = found = step or _signed_in(door, now)
+        if now - found.at > fresh:
+            raise FreshSignInNeeded("prove once more who you are")
+
+    return Guard("requires_proof", f"signed in within {fresh}", check)
+
+
+def is_a_step() -> bool:
+    """Whether who came in by `requires_proof` still owes a second factor."""
+    return bool(g.get("is_a_step"))
+
+
 def optional_person(door: Door, reason: str) -> Guard:
     """A guard that lets everybody in and knows who has signed in (`signed_in_or_none()`)."""
 

@@ -34,6 +34,8 @@ class Begun:
 
     cookie: str
     sign_in: SignIn
+    complete: bool
+    """False while a second factor is still owed."""
 
 
 class StoredSignIns:
@@ -81,7 +83,8 @@ class StoredSignIns:
             }
             connection.execute(insert(sign_in), values)
             connection.execute(delete(sign_in).where(sign_in.c.until < now - _KEPT))
-        return Begun(cookie=cookie, sign_in=SignIn(id=id_, account=who, at=now, methods=tuple(methods)))
+        begun = SignIn(id=id_, account=who, at=now, methods=tuple(methods))
+        return Begun(cookie=cookie, sign_in=begun, complete=complete)
 
     def end(self, id_: str, now: datetime) -> None:
         """The session of that id is over, in every process."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "groups": "Groups: organisations and users that a Consent may name as a whole.",
     "patients": "The patient index: who is who in which facility.",
     "serve": "Run the production server with the settings' worker and thread counts.",
+    "users": "People who sign in: their accounts, roles, and whom they are or act for.",
 }
 """Each is a module of `gateway/cli/` whose `command` is the click command of that name; the words stand in `--help`,
 which loads none of them.

@@ -83,9 +83,7 @@ def html_errors(blueprint: Blueprint, rooms: Rooms) -> None:
     def refuse(exc: GatewayError) -> Response:
         if isinstance(exc, SignInNeeded) and request.method == "GET":
             return _to_sign_in(SIGN_IN_AGAIN if isinstance(exc, FreshSignInNeeded) else SIGN_IN)
-        if isinstance(exc, SecondFactorNeeded) and request.method == "GET":
-            return refusal_page(exc, continue_at=_with_next(SIGN_IN))
-        if isinstance(exc, AccessRefused):
+        if isinstance(exc, AccessRefused) and signed_in_or_none() is not None:
             try:
                 rooms.audit.record([_refusal(exc, rooms)])
             except AuditUnavailable as unavailable:
@@ -98,7 +96,7 @@ def html_errors(blueprint: Blueprint, rooms: Rooms) -> None:
                 reason=exc.reason,
                 request_id=g.request_id,
             )
-        return refusal_page(exc)
+        return refusal_page(exc, continue_at=_with_next(SIGN_IN) if _leads_to_sign_in(exc) else None)
 
     @blueprint.errorhandler(HTTPException)
     def refuse_http(exc: HTTPException) -> Response:
@@ -138,6 +136,10 @@ def _page(told: _Told, *, continue_at: str | None = None, reference: str = "") -
         continue_at=continue_at,
         reference=reference,
     )
+
+
+def _leads_to_sign_in(exc: GatewayError) -> bool:
+    return isinstance(exc, SecondFactorNeeded) and request.method == "GET"
 
 
 def _to_sign_in(where: str) -> Response:
