@@ -20,8 +20,8 @@ from gateway.auth.b2b import Statement, parse_statement
 from gateway.auth.break_glass import NO_DECLARATIONS, Declaration, Declarations
 from gateway.auth.client_assertion import AssertionRefused, AssertionVerifier, VerifiedAssertion
 from gateway.auth.clients import Client, UnauthorizedClient
+from gateway.auth.signing_keys import SigningKeys
 from gateway.auth.tokens import LIFETIME, AccessToken, issue_access_token
-from gateway.db.crypto import KeyRing
 from gateway.errors import AccessRefused, AuditUnavailable, DependencyUnavailable, GatewayError, ScopeMissing
 from gateway.log import Event, event
 from gateway.metrics import TOKENS
@@ -49,7 +49,7 @@ class BackendServices:
     def __init__(
         self,
         verifier: AssertionVerifier,
-        keys: KeyRing,
+        keys: SigningKeys,
         audit: AuditLog,
         *,
         issuer: str,

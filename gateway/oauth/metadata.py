@@ -9,8 +9,9 @@ import orjson
 from flask import Blueprint, Response
 
 from gateway.auth.client_keys import ALGORITHMS
+from gateway.auth.signing_keys import SigningKeys
 from gateway.config import Settings
-from gateway.db.crypto import SIGNING_ALGORITHM, KeyRing
+from gateway.db.crypto import SIGNING_ALGORITHM
 
 GRANT_TYPES = ("client_credentials",)
 FRESH_S = 300
@@ -26,7 +27,7 @@ CAPABILITIES = (
 )
 
 
-def metadata_blueprint(settings: Settings, keys: KeyRing) -> Blueprint:
+def metadata_blueprint(settings: Settings, keys: SigningKeys) -> Blueprint:
     """The public documents, readable from any web page (CORS `*`, no credentials). Its guard is `open_to_anyone`."""
     blueprint = Blueprint("oauth_metadata", __name__)
     documents = {
@@ -46,7 +47,7 @@ def metadata_blueprint(settings: Settings, keys: KeyRing) -> Blueprint:
     return blueprint
 
 
-def jwks(keys: KeyRing) -> Mapping[str, object]:
+def jwks(keys: SigningKeys) -> Mapping[str, object]:
     """The public keys that access tokens verify with, older ones included (RFC 7517)."""
     return {
         "keys": [{**key.as_dict(private=False), "use": "sig", "alg": SIGNING_ALGORITHM} for key in keys.verifying.keys]
