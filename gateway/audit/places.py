@@ -66,7 +66,7 @@ class Records:
     def read(self, numbers: Sequence[int]) -> Mapping[int, AuditRecord]:
         """The records with these numbers; those that are gone by now are not in it. Raises as `stored_after`."""
         columns = audit_record.c
-        found = {}
+        found: dict[int, tuple[str, bytes]] = {}
         with reading(self._engine) as connection:
             for part in in_parts(numbers):
                 statement = select(columns.seq, columns.id, columns.sealed).where(columns.seq.in_(part))
