@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.services.process import Server, accepts_connections, binary, free_port
 
+_VARIES = "ARCHIVE"
+"""The title under which an archive is reached, which neither the gateway nor the limit reads."""
 _ECHO_MODULE = "/usr/lib/nginx/modules/ngx_http_echo_module.so"
 
 
@@ -18,6 +20,8 @@ class Shape:
     studies: int = 5
     series: int = 3
     delay_ms: int = 0
+    varied: bool = False
+    """True: no answer has the bytes of an earlier one, though it says the same; nobody can save reading it."""
 
 
 class CannedArchives:
@@ -66,6 +70,7 @@ def _study(uid: str, facility: int, patient: int, number: int, shape: Shape) -> 
         "00080020": {"vr": "DA", "Value": [f"20{10 + number % 15:02d}0{1 + number % 9}1{number % 10}"]},
         "00080030": {"vr": "TM", "Value": ["093000"]},
         "00080050": {"vr": "SH", "Value": [f"A{facility}{patient:04d}{number:03d}"]},
+        "00080054": {"vr": "AE", "Value": [_VARIES]},
         "00080061": {"vr": "CS", "Value": ["CT"]},
         "00080090": {"vr": "PN", "Value": [{"Alphabetic": "Referrer^Rita"}]},
         "00081030": {"vr": "LO", "Value": [f"CT Chest {number}"]},
@@ -80,6 +85,7 @@ def _study(uid: str, facility: int, patient: int, number: int, shape: Shape) -> 
 
 def _series(study_uid: str, facility: int, patient: int, number: int) -> dict[str, object]:
     return {
+        "00080054": {"vr": "AE", "Value": [_VARIES]},
         "00080060": {"vr": "CS", "Value": ["CT"]},
         "0008103E": {"vr": "LO", "Value": [f"axial {number}"]},
         "00180015": {"vr": "CS", "Value": ["CHEST"]},
@@ -93,6 +99,7 @@ def _series(study_uid: str, facility: int, patient: int, number: int) -> dict[st
 
 def _configuration(folder: Path, port: int, shape: Shape) -> str:
     sleep = f"echo_sleep {shape.delay_ms / 1000}; echo_exec @canned;" if shape.delay_ms else "echo_exec @canned;"
+    varied = f'sub_filter_types application/dicom+json; sub_filter "{_VARIES}" "$request_id";' if shape.varied else ""
     return f"""
 load_module {_ECHO_MODULE};
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.err crit;
@@ -104,7 +111,8 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096; root {folder};
     location ~ ^/(?<site>f[0-9]+)/dicom-web/(?<level>studies|series)$ {{ {sleep} }}
-    location @canned {{ default_type application/dicom+json; rewrite ^ /$site/$arg_PatientID-$level.json break; }}
+    location @canned {{ default_type application/dicom+json; rewrite ^ /$site/$arg_PatientID-$level.json break;
+      {varied} }}
   }}
 }}
 """

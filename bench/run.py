@@ -56,23 +56,27 @@ def throughput(subject: Subject, folder: Path, *, seconds: int = SECONDS) -> dic
     }
 
 
-def subjects(archives: CannedArchives, folder: Path, postgres: Postgres, redis: Redis) -> dict[str, Subject]:
+def subjects(
+    archives: CannedArchives, folder: Path, postgres: Postgres, redis: Redis, *, glue: bool = True
+) -> dict[str, Subject]:
     """All that are compared, in front of the same archives."""
     on_postgres = type("OnPostgreSQL", (Gateway,), {"database_url": postgres.create_empty(), "redis_url": redis.url})
     on_sqlite = type("OnSQLite", (Gateway,), {"redis_url": redis.url})
-    made = {
+    made: dict[str, Subject] = {
         "limit": Limit(archives, folder / "limit", WORKERS, THREADS),
-        "glue": Glue(archives, folder / "glue", WORKERS, THREADS),
+        **({"glue": Glue(archives, folder / "glue", WORKERS, THREADS)} if glue else {}),
         "gateway (PostgreSQL)": on_postgres(archives, folder / "postgres", WORKERS, THREADS),
         "gateway (SQLite)": on_sqlite(archives, folder / "sqlite", WORKERS, THREADS),
     }
     return {name: checked(subject) for name, subject in made.items()}
 
 
-def compare_throughput(folder: Path, postgres: Postgres, redis: Redis) -> dict[str, dict[str, float]]:
-    """Saturation of each, in turn, several rounds."""
-    archives = CannedArchives(Shape(), folder / "prompt")
-    made = subjects(archives, folder / "prompt-subjects", postgres, redis)
+def compare_throughput(
+    folder: Path, postgres: Postgres, redis: Redis, *, varied: bool = False
+) -> dict[str, dict[str, float]]:
+    """Saturation of each, in turn, several rounds; `varied`: archives that never say the same bytes twice."""
+    archives = CannedArchives(Shape(varied=varied), folder / f"prompt-{varied}")
+    made = subjects(archives, folder / f"prompt-subjects-{varied}", postgres, redis, glue=not varied)
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in made}
     for _ in range(ROUNDS):
         for name, subject in made.items():
@@ -139,6 +143,8 @@ def main() -> None:
             speed = compare_throughput(folder, postgres, redis)
             report["throughput"] = speed
             print_throughput(speed)
+            report["throughput_varied"] = varied = compare_throughput(folder, postgres, redis, varied=True)
+            print_throughput(varied, "the same, no answer of an archive having the bytes of an earlier one")
             latency = compare_latency(folder, postgres, redis, {n: f["per_second"] for n, f in speed.items()})
             report["latency"] = {name: asdict(figures) for name, figures in latency.items()}
             print_latency(latency)
@@ -156,15 +162,18 @@ def main() -> None:
     print(f"\nstored in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
-def print_throughput(speed: dict[str, dict[str, float]]) -> None:
+SPEED = "10 facilities x 5 studies x 3 series, answered at once; 2 workers, saturated"
+
+
+def print_throughput(speed: dict[str, dict[str, float]], title: str = SPEED) -> None:
     """The table of saturation, with its ratios."""
-    glue = speed["glue"]
-    print("\n10 facilities x 5 studies x 3 series, answered at once; 2 workers, saturated")
+    glue = speed.get("glue")
+    print(f"\n{title}")
     print(f"{'':24}{'answers/s':>10}{'of limit':>10}{'x glue':>9}{'CPU ms':>9}{'x limit':>9}{'RSS MB':>9}")
     for name, f in speed.items():
-        ahead = f["per_second"] / glue["per_second"]
+        ahead = f"{f['per_second'] / glue['per_second']:9.1f}" if glue else f"{'':9}"
         print(
-            f"{name:24}{f['per_second']:10.1f}{f['per_second_of_limit']:10.2f}{ahead:9.1f}"
+            f"{name:24}{f['per_second']:10.1f}{f['per_second_of_limit']:10.2f}{ahead}"
             f"{f['cpu_ms']:9.2f}{f['cpu_ms_of_limit']:9.2f}{f['rss_mb']:9.0f}"
         )
 

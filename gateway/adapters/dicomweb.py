@@ -19,6 +19,7 @@ from gateway.adapters.base import (
     ReplyStatus,
     Target,
 )
+from gateway.adapters.heard import HeardBefore
 from gateway.adapters.manners import Manners, MannersMemory
 from gateway.adapters.qido import Listing, patient_parameters
 from gateway.adapters.qido_answer import SERIES, STUDIES, STUDIES_WITH_DEPARTMENT, Refused
@@ -51,26 +52,34 @@ Asking = Generator[Sequence[HTTPExchange], Sequence[HTTPResult], None]
 
 
 class DICOMwebAdapter:
-    """Asks archives by QIDO-RS. One object serves all facilities and threads, and remembers the archives' manners."""
+    """Asks archives by QIDO-RS. One object serves all facilities and threads.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    It remembers the archives' manners, and what it has read of the answers heard last (`heard.py`).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, heard: HeardBefore | None = None) -> None:
         self._memory = MannersMemory(clock)
+        self._heard = heard or HeardBefore(clock)
 
     def converse(self, target: Target, question: FacilityQuestion) -> Conversation:
         """The exchanges that answer `question` for `target`, ending in its reply."""
-        facility = target.facility
-        studies_manners, series_manners = self._memory.of(facility, "studies"), self._memory.of(facility, "series")
-        sendable = [record for record in target.records if can_be_sent(record.identifier.value)]
-        asked = [_Asked(facility, record, studies_manners, series_manners, question) for record in sendable]
-        yield from _fetch([listing for one in asked for listing in one.listings()])
+        manners = self._memory.of(target.facility, "studies"), self._memory.of(target.facility, "series")
+        return self._heard.hold(_converse(target, question, *manners), target, question, manners)
+
+
+def _converse(target: Target, question: FacilityQuestion, studies: Manners, series: Manners) -> Conversation:
+    facility = target.facility
+    sendable = [record for record in target.records if can_be_sent(record.identifier.value)]
+    asked = [_Asked(facility, record, studies, series, question) for record in sendable]
+    yield from _fetch([listing for one in asked for listing in one.listings()])
+    for one in asked:
+        one.read()
+    if question.wants_series:
+        one_by_one = [listing for one in asked for listing in one.series_left()]
+        yield from _fetch(one_by_one, at_once=_AT_ONCE)
         for one in asked:
-            one.read()
-        if question.wants_series:
-            one_by_one = [listing for one in asked for listing in one.series_left()]
-            yield from _fetch(one_by_one, at_once=_AT_ONCE)
-            for one in asked:
-                one.read_series_left()
-        return _reply(facility, asked, unasked=len(target.records) - len(sendable))
+            one.read_series_left()
+    return _reply(facility, asked, unasked=len(target.records) - len(sendable))
 
 
 def _fetch(listings: Sequence[Listing[Any]], at_once: int | None = None) -> Asking:
