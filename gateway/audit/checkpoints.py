@@ -93,6 +93,11 @@ class Checkpoints:
         with looking(self._engine) as session:
             return StoredTree(session).consistency(old, new)
 
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """What shows that a record is in the log of that size."""
+        with looking(self._engine) as session:
+            return StoredTree(session).inclusion(index, size)
+
     def _keep(self, made: Checkpoint) -> bool:
         values = {"size": made.size, "root": made.root, "made_at": made.made_at, "note": made.note}
         with writing(self._engine) as connection:

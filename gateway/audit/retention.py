@@ -1,0 +1,59 @@
+"""Records past their retention go; their leaves stay, so that the log can be proved as before.
+
+What goes is the log's beginning: up to the first record that is young enough. The databases let nothing else go, and
+only what `audit_retention` says, which itself stays (migration 0009).
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Engine, delete, func, select
+
+from gateway.audit.tables import audit_leaf, audit_record, audit_retention
+from gateway.db.session import reading, writing
+from gateway.db.upsert import insert_into
+
+_BATCH = 1000
+
+
+def first_kept(engine: Engine, before: datetime) -> int:
+    """The log index of the first record that is not older than that; 0 where the log is empty or begins there.
+
+    Raises DependencyUnavailable.
+    """
+    statement = (
+        select(audit_leaf.c.log_index)
+        .join_from(audit_leaf, audit_record, audit_record.c.seq == audit_leaf.c.seq)
+        .where(audit_record.c.recorded_at >= before)
+        .order_by(audit_leaf.c.log_index)
+        .limit(1)
+    )
+    with reading(engine) as connection:
+        found = connection.execute(statement).scalar()
+    return 0 if found is None else int(found)
+
+
+def prune(engine: Engine, up_to: int, now: datetime) -> int:
+    """No record below the log index `up_to` is there any more; how many this call has taken away.
+
+    Done in parts: what is left when it is interrupted, the next call takes away. Raises DependencyUnavailable.
+    """
+    with writing(engine) as connection:
+        row = {"up_to": up_to, "pruned_at": now}
+        connection.execute(insert_into(audit_retention, connection).values(row).on_conflict_do_nothing())
+    pruned = 0
+    for start in range(_first_left(engine), up_to, _BATCH):
+        part = select(audit_leaf.c.seq).where(
+            audit_leaf.c.log_index >= start, audit_leaf.c.log_index < min(start + _BATCH, up_to)
+        )
+        with writing(engine) as connection:
+            pruned += connection.execute(delete(audit_record).where(audit_record.c.seq.in_(part))).rowcount
+    return pruned
+
+
+def _first_left(engine: Engine) -> int:
+    statement = select(func.min(audit_leaf.c.log_index)).join_from(
+        audit_leaf, audit_record, audit_record.c.seq == audit_leaf.c.seq
+    )
+    with reading(engine) as connection:
+        found = connection.execute(statement).scalar()
+    return 0 if found is None else int(found)
