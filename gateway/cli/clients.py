@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from gateway.adapters.registry import FacilityRegistry
-from gateway.auth import purpose_of_use, smart_scopes
+from gateway.auth import app_scopes, purpose_of_use, smart_scopes
 from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
+from gateway.cli.app_options import problems_of_kind
 from gateway.cli.context import Operator, print_json
 from gateway.errors import LoadRefused
 from gateway.model import ClientID, FacilityID
@@ -24,23 +25,27 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.
 
 @click.group(name="clients")
 def command() -> None:
-    """Clients: the systems that may ask the exchange."""
+    """Clients: the systems that may ask the exchange, and the apps that people use."""
 
 
 @command.command()
 @click.argument("client_id", metavar="ID")
 @click.option("--name", required=True, help="What people call it.")
 @click.option("--organization", required=True, metavar="ORG", help="A facility id, or the URI of an organisation.")
-@click.option("--jwks", required=True, metavar="FILE_OR_URL", help="Its public keys: a JWK Set, or where it is.")
+@click.option("--jwks", metavar="FILE_OR_URL", help="Its public keys: a JWK Set, or where it is.")
 @click.option("--scope", "scope", multiple=True, required=True, help='SMART scopes: "system/ImagingStudy.rs …".')
-@click.option("--purpose", "purposes", multiple=True, required=True, help="A v3-ActReason code; may be repeated.")
+@click.option("--purpose", "purposes", multiple=True, help="A v3-ActReason code; may be repeated.")
+@click.option("--app", is_flag=True, help="People use it: it asks them to let it in, and acts for them.")
+@click.option("--public", is_flag=True, help="The app can keep no key (it runs in a browser or on a phone).")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where the app is answered; may be repeated.")
+@click.option("--launch-url", metavar="URL", help="Where the app is started from.")
 @click.option("--token-exchange", is_flag=True, help="It exchanges its token for one of each facility.")
 @click.option("--facility", help="It is the identity feed of this facility.")
 @click.option("--enable", is_flag=True, help="Let a client in again that was disabled.")
 @click.option("--check", is_flag=True, help="Refuse an address whose keys can't be read now, rather than warn.")
 @_AS_JSON
-def add(client_id: str, jwks: str, enable: bool, check: bool, as_json: bool, **given: Any) -> None:
-    """Register the client ID, or bring it up to date.
+def add(client_id: str, jwks: str | None, enable: bool, check: bool, as_json: bool, **given: Any) -> None:
+    """Register the client ID, or bring it up to date: a system, or with --app an app that people use.
 
     A client that was disabled stays so, unless --enable is given. Everything that is wrong is told at once. Keys at an
     address are read once, for a try: if that fails, the client is registered and a warning says that it gets no token.
@@ -48,13 +53,17 @@ def add(client_id: str, jwks: str, enable: bool, check: bool, as_json: bool, **g
     from gateway.cli.jwks_argument import doubts_about, read_keys  # slow to load, and only this command needs it
 
     with Operator() as operator:
-        document, jwks_uri, problems = read_keys(jwks, production=operator.settings.production)
+        document, jwks_uri = None, None
+        problems: list[str] = []
+        if jwks is not None:
+            document, jwks_uri, problems = read_keys(jwks, production=operator.settings.production)
         doubts = doubts_about(jwks_uri, production=operator.settings.production) if not problems else []
         problems += doubts if check else []
         client = _client(client_id, document, jwks_uri, given)
         facilities = {facility.id for facility in FacilityRegistry(operator.engine, operator.keys).all()}
         store = DatabaseClientStore(operator.engine)
         problems = [*_problems(client, facilities), *_other_feeds(client, store.list_all()), *problems]
+        problems += problems_of_kind(client, app=given["app"], public=given["public"])
         if problems:
             raise LoadRefused(problems)
         before = store.find(client_id)
@@ -86,7 +95,8 @@ def list_clients(as_json: bool) -> None:
     for client in clients:
         state = "enabled" if client.enabled else "DISABLED"
         feed = f"  identity feed of {client.facility}" if client.facility else ""
-        click.echo(f"{client.id}  {client.name}  ({client.organization})  {state}{feed}")
+        kind = "  public app" if client.public else "  app" if client.is_app else ""
+        click.echo(f"{client.id}  {client.name}  ({client.organization})  {state}{kind}{feed}")
         click.echo(f"    {' '.join(client.purposes)}  {' '.join(client.scopes)}")
     if not clients:
         click.echo("no clients")
@@ -148,6 +158,9 @@ def _client(client_id: str, jwks: str | None, jwks_uri: str | None, given: Mappi
         purposes=tuple(dict.fromkeys(purposes)),
         token_exchange=given["token_exchange"],
         facility=FacilityID(given["facility"]) if given["facility"] else None,
+        kind="app" if given["app"] else "system",
+        redirect_uris=tuple(dict.fromkeys(given["redirect_uris"])),
+        launch_url=given["launch_url"],
     )
 
 
@@ -161,8 +174,10 @@ def _problems(client: Client, facilities: set[FacilityID]) -> list[str]:
         problems.append("--organization: a facility id or a URI")
     if client.facility is not None and client.facility not in facilities:
         problems.append("--facility: no facility of that id is registered")
-    problems += [f"--scope: {text}" for text in smart_scopes.problems_of(client.scopes)]
-    problems += [f"--purpose: {text}" for text in purpose_of_use.problems_of(client.purposes)]
+    judge = app_scopes.problems_of_app if client.is_app else smart_scopes.problems_of
+    problems += [f"--scope: {text}" for text in judge(client.scopes)]
+    if client.purposes or not client.is_app:
+        problems += [f"--purpose: {text}" for text in purpose_of_use.problems_of(client.purposes)]
     return problems
 
 
@@ -179,9 +194,11 @@ def _details(client: Client) -> list[tuple[str, str]]:
         "organization": client.organization,
         "scope": " ".join(client.scopes),
         "purpose_of_use": " ".join(client.purposes),
-        "keys": client.jwks_uri or "registered",
+        "keys": client.jwks_uri or ("none" if client.public else "registered"),
         "token_exchange": "yes" if client.token_exchange else "no",
         "facility": client.facility or "",
+        "kind": "public app" if client.public else client.kind,
+        "redirect_uris": " ".join(client.redirect_uris),
         "state": "enabled" if client.enabled else "disabled",
     }
     return [(name, value) for name, value in details.items() if value]
@@ -197,6 +214,10 @@ def _as_json(client: Client) -> dict[str, Any]:
         "jwks_uri": client.jwks_uri,
         "token_exchange": client.token_exchange,
         "facility": client.facility,
+        "kind": client.kind,
+        "public": client.public,
+        "redirect_uris": list(client.redirect_uris),
+        "launch_url": client.launch_url,
         "enabled": client.enabled,
         "disabled_at": client.disabled_at,
     }

@@ -12,7 +12,7 @@ COMMANDS = {
     "adt": "HL7 v2 messages about patients (ADT), over MLLP.",
     "audit": "What was asked, decided and disclosed.",
     "break-glass": "Break-glass: who overrode a patient's protection, and why.",
-    "clients": "Clients: the systems that may ask the exchange.",
+    "clients": "Clients: the systems that may ask the exchange, and the apps that people use.",
     "consents": "Consents: whose imaging may be shown to whom, and why.",
     "db": "The database's schema.",
     "explain": "Who would be asked for a patient's imaging, and why; fetches nothing.",
