@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException
 
+from gateway.app_oauth import serve_oauth
 from gateway.app_pages import serve_pages
 from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
 from gateway.config import Settings
@@ -22,8 +23,6 @@ from gateway.fhir.patient_routes import patient_blueprint
 from gateway.fhir.pix import PixFace
 from gateway.fhir.routes import capability_blueprint, fhir_blueprint
 from gateway.health import liveness, metrics_page, readiness
-from gateway.oauth.metadata import metadata_blueprint
-from gateway.oauth.token import client_credentials, token_blueprint
 from gateway.request_log import log_requests
 from gateway.retrieval.gate import gate_blueprint
 from gateway.retrieval.orthanc import orthanc_blueprint
@@ -47,7 +46,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.extensions["gateway.close"] = house.close
 
     serve_pages(app, settings, house, serve)
-    with_token = requires_token(house.bearer, house.rooms.clock, house.rooms.declarations)
+    with_token = requires_token(house.oauth.bearer, house.rooms.clock, house.rooms.declarations)
     serve(app, fhir_blueprint(house.rooms, settings, house.keys), with_token)
     face = ConsentFace(rooms=house.rooms, desk=house.desk, keys=house.keys, base=settings.fhir_base)
     serve(app, consent_blueprint(face), with_token)
@@ -68,12 +67,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     audit = AuditFace(rooms=house.rooms, desk=house.audit, keys=house.keys, base=settings.fhir_base)
     serve(app, audit_blueprint(audit), with_token)
     serve(app, capability_blueprint(settings), open_to_anyone("what the server can do is public (FHIR R4 §3.1.1.9)"))
-    serve(app, metadata_blueprint(settings, house.keys), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
-    serve(
-        app,
-        token_blueprint({"client_credentials": client_credentials(house.tokens)}, house.rooms.clock),
-        open_to_anyone("the client proves itself by its assertion (RFC 7523)"),
-    )
+    serve_oauth(app, settings, house, serve)
     retrieval = house.retrieval
     serve(app, gate_blueprint(retrieval.counter, retrieval.callers, house.rooms.clock), retrieval.guard)
     serve(

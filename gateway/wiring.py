@@ -12,16 +12,11 @@ from gateway.adapters.sightings import Sightings
 from gateway.audit.log import open_audit_log
 from gateway.audit.within import AuditWithin
 from gateway.audit_desk import AuditDesk
-from gateway.auth.backend_services import BackendServices
-from gateway.auth.bearer import BearerAuthenticator
-from gateway.auth.client_assertion import AssertionVerifier
-from gateway.auth.client_keys import ClientKeys
-from gateway.auth.client_store import DatabaseClientStore, UsedAssertions
+from gateway.auth import standing
+from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client, ClientRegistry
 from gateway.auth.declarations import StoredDeclarations
-from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.auth.origins import AppOrigins
-from gateway.auth.revoked_tokens import NOTHING_REVOKED
 from gateway.cache import Cache, open_cache
 from gateway.config import Settings
 from gateway.consent.belonging import Identity
@@ -50,6 +45,7 @@ from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 from gateway.turnstile import turnstile
 from gateway.wiring_audit import open_audit_desk
+from gateway.wiring_oauth import OAuth, open_oauth
 from gateway.wiring_people import People, open_people
 from gateway.wiring_retrieval import Retrieval, open_retrieval
 
@@ -68,9 +64,8 @@ class House:
     questions: PatientQuestions | None
     finder: PatientFinder
     keys: KeyRing
-    bearer: BearerAuthenticator
+    oauth: OAuth
     people: People
-    tokens: BackendServices
     app_origins: AppOrigins
     retrieval: Retrieval
     pings: Mapping[str, Ping]
@@ -111,15 +106,9 @@ def build_house(settings: Settings) -> House:
         declarations=declarations,
     )
     people = open_people(settings, engine, keys, audit, rooms.clock, index.resolve)
-    verifier = AssertionVerifier(
-        clients,
-        ClientKeys(JWKSFetcher(production=settings.production)),
-        UsedAssertions(engine, keys),
-        audience=settings.token_url,
-    )
-
-    bearer = BearerAuthenticator(keys, clients, issuer=settings.base_url)
-    retrieval = open_retrieval(settings, engine, keys, rooms, cache, bearer, NOTHING_REVOKED)
+    behind_tokens = standing.People(accounts=people.accounts, delegations=people.delegations)
+    oauth = open_oauth(settings, engine, keys, clients, behind_tokens, rooms, audit)
+    retrieval = open_retrieval(settings, engine, keys, rooms, cache, oauth.bearer, oauth.revoked)
 
     def close() -> None:
         retrieval.tally.close()
@@ -146,16 +135,9 @@ def build_house(settings: Settings) -> House:
         ),
         keys=keys,
         app_origins=AppOrigins(client_store.list_all, settings.cors_origins),
-        bearer=bearer,
+        people=people,
+        oauth=oauth,
         retrieval=retrieval,
-        tokens=BackendServices(
-            verifier,
-            keys,
-            audit,
-            issuer=settings.base_url,
-            declarations=declarations,
-            break_glass_roles=settings.break_glass_roles,
-        ),
         pings=_pings(engine, cache, keys),
         queues=lambda: _queues(ReviewQueue(engine, keys), datetime.now(UTC)),
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
