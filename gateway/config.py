@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gateway.errors import ConfigurationError
 from gateway.model import ImplicitPolicy
+from gateway.rates import DEFAULTS, Rates, parse_rates
 from gateway.web_origin import origin_of
 
 Environment = Literal["development", "production"]
@@ -53,6 +54,7 @@ class Settings:
     session_longest: timedelta = timedelta(hours=8)
     age_of_majority: int = 18
     time_zone: str = "UTC"
+    rate_limits: Rates = field(default_factory=lambda: DEFAULTS)
     adt_listen: str = ""
     adt_metrics_listen: str = ""
     adt_tls_cert_file: Path | None = None
@@ -136,6 +138,7 @@ class Settings:
             session_longest=timedelta(hours=reader.number("GATEWAY_SESSION_HOURS", 8, 1, 24 * 7)),
             age_of_majority=reader.number("GATEWAY_AGE_OF_MAJORITY", 18, 1, 120),
             time_zone=reader.time_zone("GATEWAY_TIME_ZONE", "UTC"),
+            rate_limits=reader.rates("GATEWAY_RATE_LIMITS"),
             adt_listen=reader.text("GATEWAY_ADT_LISTEN", ""),
             adt_metrics_listen=reader.text("GATEWAY_ADT_METRICS_LISTEN", ""),
             adt_tls_cert_file=reader.path("GATEWAY_ADT_TLS_CERT_FILE"),
@@ -178,6 +181,8 @@ def _contradictions(settings: Settings, env: Mapping[str, str]) -> list[str]:
             problems.append("GATEWAY_BASE_URL must be https in production")
         if settings.workers > 1 and settings.database_url.startswith("sqlite"):
             problems.append("GATEWAY_DATABASE_URL: SQLite serves one worker in production; use PostgreSQL")
+        if not all(rate.most for rate in settings.rate_limits.values()):
+            problems.append("GATEWAY_RATE_LIMITS: no limit may be 0 in production")
         if not settings.keys_file.exists():
             problems.append(f"GATEWAY_KEYS_FILE: {settings.keys_file} must exist in production")
     return problems
@@ -291,6 +296,7 @@ KNOWN = frozenset(
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "break_glass_roles"),
         *("session_idle_minutes", "session_hours", "age_of_majority", "time_zone"),
+        "rate_limits",
         *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
         *("audit_checkpoint_records", "audit_checkpoint_seconds", "audit_checkpoint_dir", "audit_checkpoint_urls"),
         *("audit_checkpoint_syslog", "audit_retention_years"),
@@ -344,6 +350,9 @@ class _Reader:
             return value
 
         return self._parsed(name, default, parse, f"a whole number from {least} to {most}")
+
+    def rates(self, name: str) -> Rates:
+        return self._parsed(name, DEFAULTS, parse_rates, "kind=number words, such as identifiers=1000")
 
     def bits(self, name: str) -> float | None:
         def parse(text: str) -> float | None:

@@ -20,5 +20,6 @@ AUDIT_SECONDS = Histogram("gateway_audit_seconds", "Time to store an audit recor
 RETRIEVAL_DECISIONS = Counter(
     "gateway_retrieval_decisions_total", "Decisions about requests at archives", ["asked_by", "decision"]
 )
+THROTTLED = Counter("gateway_throttled_total", "Requests refused because there were too many", ["kind"])
 ALERTS = Counter("gateway_alerts_total", "Things a person should look at", ["kind"])
 DROPPED_LOG_FIELDS = Counter("gateway_dropped_log_fields_total", "Log fields outside the allow-list")
