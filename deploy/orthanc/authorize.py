@@ -35,6 +35,7 @@ _FETCHED = re.compile(
 )
 _SEARCHED = re.compile(r"/(?:studies|series|instances)", re.ASCII)
 _STUDY_KEYS = ("StudyInstanceUID", "0020000D")
+_LEVELS = ("study", "series", "instance")
 _LISTING = frozenset(("includefield", "limit", "offset", "fuzzymatching", "accept"))
 
 
@@ -54,24 +55,27 @@ class Service:
         self._known = {}
         self._lock = threading.Lock()
 
-    def permits(self, level, uid, token):
-        """Whether whoever holds `token` may read the resource now. No answer is a no, and is not remembered."""
-        key = (level, uid, hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest())
+    def permits(self, level, what, token):
+        """Whether whoever holds `token` may read the resource now: a UID, or at level `system` a path with its query.
+
+        Raises where there is no answer, and remembers nothing then.
+        """
+        key = (level, what, hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest())
         with self._lock:
             known = self._known.get(key)
         if known is not None and time.monotonic() < known[0]:
             return known[1]
         asked_at = time.monotonic()
-        granted, validity = self._ask(level, uid, token)
+        granted, validity = self._ask(level, what, token)
         with self._lock:
             if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
             self._known[key] = (asked_at + min(validity, MOST_VALIDITY_S), granted)
         return granted
 
-    def _ask(self, level, uid, token):
+    def _ask(self, level, what, token):
         question = {
-            "dicom-uid": uid,
+            "uri" if level == "system" else "dicom-uid": what,
             "level": level,
             "method": "get",
             "server-id": self._server_id,
@@ -125,27 +129,35 @@ class Door:
         if method != orthanc.HttpMethod.GET or re.fullmatch(r"[Bb]earer [!-~]+", authorization) is None:
             return False
         asked = self._read(uri, parameters)
-        return asked is not None and self._may_read(asked, authorization)
+        return asked is not None and self._may_read(*asked, authorization)
 
     def _read(self, uri, parameters):
-        """The UIDs that are asked for, from study to instance; None where that can't be told, or nothing is named."""
+        """The UIDs that are asked for, from study to instance, and the path if it is one of a list.
+
+        None where that can't be told, or no study is named.
+        """
         if not uri.startswith(self._root + "/"):
             return None
         path = uri[len(self._root) :]
         fetched = _FETCHED.fullmatch(path)
         if fetched is not None:
-            return [uid for uid in fetched.group("study", "series", "instance") if uid is not None]
+            uids = [uid for uid in fetched.group("study", "series", "instance") if uid is not None]
+            return uids, uri if fetched.group("rest") in ("/series", "/instances") else None
         if _SEARCHED.fullmatch(path) is None or not set(parameters) <= _LISTING | set(_STUDY_KEYS):
             return None
         studies = [parameters[name] for name in _STUDY_KEYS if name in parameters]
-        return studies if len(studies) == 1 and re.fullmatch(_UID, studies[0], re.ASCII) else None
+        if len(studies) != 1 or re.fullmatch(_UID, studies[0], re.ASCII) is None:
+            return None
+        return studies, f"{uri}?StudyInstanceUID={studies[0]}"
 
-    def _may_read(self, uids, token):
+    def _may_read(self, uids, listed, token):
         # A path that names somebody's permitted study and another's series opens neither.
         if any(len(uid) > 64 for uid in uids) or any(_study_of(uid) != uids[0] for uid in uids[1:]):
             return False
-        levels = ("study", "series", "instance")
-        return any(self._service.permits(level, uid, token) for level, uid in zip(levels, uids, strict=False))
+        if any(self._service.permits(level, uid, token) for level, uid in zip(_LEVELS, uids, strict=False)):
+            return True
+        # A list of what this archive holds may be read where the whole of the study, over all archives, may not.
+        return listed is not None and self._service.permits("system", listed, token)
 
 
 def _study_of(uid):

@@ -31,9 +31,14 @@ def told(**answer: Any) -> bytes:
     return response(200, json.dumps(answer).encode(), content_type="application/json")
 
 
-def permits(*uids: str, validity: int = 1) -> Decision:
-    """Says yes to whoever holds the token, for these UIDs."""
-    return lambda asked: told(granted=asked["token-value"] == TOKEN and asked["dicom-uid"] in uids, validity=validity)
+def permits(*whats: str, validity: int = 1) -> Decision:
+    """Says yes to whoever holds the token, for these UIDs (or paths, at level `system`)."""
+
+    def decide(asked: dict[str, Any]) -> bytes:
+        what = asked.get("dicom-uid", asked.get("uri"))
+        return told(granted=asked["token-value"] == TOKEN and what in whats, validity=validity)
+
+    return decide
 
 
 class Exchange(LittleServer):
@@ -172,6 +177,15 @@ def test_a_permitted_series_opens_and_its_study_does_not(archive: Orthanc, excha
 
     opened = {path: _status(archive, path) for path in _paths(MINE)}
     assert opened == {path: 200 if f"/series/{series}" in path else 403 for path in _paths(MINE)}
+
+
+def test_a_list_is_asked_about_as_one_where_the_study_is_refused(archive: Orthanc, exchange: Exchange) -> None:
+    """What this archive holds of a study that others hold a barred part of."""
+    exchange.says = permits(f"/dicom-web/studies/{MINE.uid}/series", f"/dicom-web/studies?StudyInstanceUID={MINE.uid}")
+    assert len(_json(archive, f"/studies/{MINE.uid}/series?limit=5")) == len(MINE.series)
+    assert len(_json(archive, f"/studies?0020000D={MINE.uid}&includefield=all")) == 1
+    assert _status(archive, f"/dicom-web/studies/{MINE.uid}") == 403
+    assert _status(archive, f"/dicom-web/studies/{MINE.uid}/metadata") == 403
 
 
 def test_t094_a_search_finds_that_study_alone(archive: Orthanc) -> None:
