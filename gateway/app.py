@@ -43,6 +43,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.redirect_defaults = False
     app.extensions["gateway.guards"] = {}
+    app.extensions["gateway.start"] = house.start
     app.extensions["gateway.close"] = house.close
 
     serve_pages(app, settings, house, serve)

@@ -43,6 +43,8 @@ class Event(StrEnum):
     TOKEN_COPIED = "token-copied"
     ACCESS_REFUSED = "access-refused"
     AUDIT_UNAVAILABLE = "audit-unavailable"
+    AUDIT_LOG_NOT_KEPT = "audit-log-not-kept"
+    AUDIT_CHECKPOINT_NOT_DELIVERED = "audit-checkpoint-not-delivered"
     DEPENDENCY_UNAVAILABLE = "dependency-unavailable"
     JWKS_FETCH_FAILED = "jwks-fetch-failed"
     KEYS_FOLLOWED = "keys-followed"

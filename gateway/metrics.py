@@ -16,6 +16,11 @@ TOKENS = Counter("gateway_tokens_total", "Token requests", ["outcome"])
 SIGN_INS = Counter("gateway_sign_ins_total", "Attempts to sign in to a page", ["outcome"])
 ADT_MESSAGES = Counter("gateway_adt_messages_total", "HL7 v2 messages acknowledged", ["answer"])
 AUDIT_RECORDS = Counter("gateway_audit_records_total", "Audit records", ["outcome"])
+AUDIT_LOGGED = Counter("gateway_audit_logged_total", "Audit records that have their place in the log")
+AUDIT_CHECKPOINTS = Counter("gateway_audit_checkpoints_total", "Checkpoints of the audit log that were signed")
+AUDIT_CHECKPOINTS_SENT = Counter(
+    "gateway_audit_checkpoints_sent_total", "Checkpoints taken to places outside", ["place", "outcome"]
+)
 AUDIT_SECONDS = Histogram("gateway_audit_seconds", "Time to store an audit record durably", buckets=_SECONDS)
 RETRIEVAL_DECISIONS = Counter(
     "gateway_retrieval_decisions_total", "Decisions about requests at archives", ["asked_by", "decision"]

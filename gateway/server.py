@@ -227,6 +227,7 @@ def _started(worker: Any) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 50)
+    worker.app.wsgi().extensions["gateway.start"]()
     log.event(log.Event.STARTED, worker=worker.pid, version=__version__)
 
 

@@ -44,7 +44,7 @@ from gateway.mpi.review import ReviewQueue
 from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 from gateway.turnstile import turnstile
-from gateway.wiring_audit import open_audit_desk
+from gateway.wiring_audit import open_audit_desk, open_log_keeper
 from gateway.wiring_oauth import OAuth, open_oauth
 from gateway.wiring_people import People, open_people
 from gateway.wiring_retrieval import Retrieval, open_retrieval
@@ -73,6 +73,8 @@ class House:
     """What waits for a person."""
     metrics_dir: str | None
     """Where worker processes share their counts; None with one process."""
+    start: Callable[[], None]
+    """Starts what a serving process does beside its answers."""
     close: Callable[[], None]
     """Ends what the house started: the audit's writer, connections."""
 
@@ -110,7 +112,10 @@ def build_house(settings: Settings) -> House:
     oauth = open_oauth(settings, engine, keys, clients, behind_tokens, rooms, audit)
     retrieval = open_retrieval(settings, engine, keys, rooms, cache, oauth.bearer, oauth.revoked)
 
+    keeper = open_log_keeper(settings, engine, keys, audit, rooms.clock)
+
     def close() -> None:
+        keeper.close()
         retrieval.tally.close()
         audit.close()
         engine.dispose()
@@ -141,6 +146,7 @@ def build_house(settings: Settings) -> House:
         pings=_pings(engine, cache, keys),
         queues=lambda: _queues(ReviewQueue(engine, keys), datetime.now(UTC)),
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
+        start=keeper.start,
         close=close,
     )
 

@@ -2,8 +2,14 @@
 
 from sqlalchemy import Engine
 
+from gateway.audit.checkpoint import origin_of
+from gateway.audit.checkpoints import Checkpoints
+from gateway.audit.delivery import Delivery
+from gateway.audit.destinations import destinations
+from gateway.audit.log_keeper import LogKeeper
 from gateway.audit.places import Records
 from gateway.audit.record import AuditLog
+from gateway.audit.sequence import Sequencer
 from gateway.audit_desk import AuditDesk
 from gateway.config import Settings
 from gateway.db.crypto import KeyRing
@@ -20,4 +26,28 @@ def open_audit_desk(settings: Settings, engine: Engine, keys: KeyRing, audit: Au
         audit=audit,
         clock=clock,
         base_url=settings.base_url,
+    )
+
+
+def open_log_keeper(
+    settings: Settings, engine: Engine, keys: KeyRing, audit: AuditLog, clock: Clock
+) -> LogKeeper:
+    """What orders and signs the audit's log, and takes its checkpoints outside, once it is started."""
+    origin = origin_of(settings.base_url)
+    checkpoints = Checkpoints(engine, keys, origin)
+    places = destinations(
+        folder=settings.audit_checkpoint_dir,
+        urls=settings.audit_checkpoint_urls,
+        syslog=settings.audit_checkpoint_syslog,
+        origin=origin,
+        checkpoints=checkpoints,
+    )
+    return LogKeeper(
+        Sequencer(engine, keys),
+        checkpoints,
+        Delivery(engine, checkpoints, audit, places, clock),
+        audit,
+        clock,
+        every_records=settings.audit_checkpoint_records,
+        every=settings.audit_checkpoint_every,
     )
