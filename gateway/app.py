@@ -47,7 +47,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.extensions["gateway.close"] = house.close
 
     serve_pages(app, settings, house, serve)
-    with_token = requires_token(house.oauth.bearer, house.rooms.clock, house.rooms.declarations)
+    with_token = requires_token(house.oauth.bearer, house.rooms.clock, house.rooms.declarations, house.rooms.limits)
     serve(app, fhir_blueprint(house.rooms, settings, house.keys), with_token)
     face = ConsentFace(rooms=house.rooms, desk=house.desk, keys=house.keys, base=settings.fhir_base)
     serve(app, consent_blueprint(face), with_token)

@@ -8,6 +8,7 @@ from gateway.auth.guards import Guard, open_to_anyone, optional_person, requires
 from gateway.config import Settings
 from gateway.oauth.app_grants import authorization_code, refresh_token
 from gateway.oauth.authorize import AuthorizeFace, authorize_blueprint, decision_blueprint
+from gateway.oauth.limited import limit_failures
 from gateway.oauth.metadata import metadata_blueprint
 from gateway.oauth.patient_name import PatientNames
 from gateway.oauth.token import client_credentials, token_blueprint
@@ -19,7 +20,7 @@ Serve = Callable[[Flask, Blueprint, Guard], None]
 
 def serve_oauth(app: Flask, settings: Settings, house: House, serve: Serve) -> None:
     """Systems and apps get tokens, ask about them and end them; people decide about apps."""
-    oauth, clock = house.oauth, house.rooms.clock
+    oauth, clock, limits = house.oauth, house.rooms.clock, house.rooms.limits
     serve(app, metadata_blueprint(settings, oauth.signing), open_to_anyone("RFC 8414, SMART §conformance: discovery"))
     grants = {
         "client_credentials": client_credentials(oauth.systems),
@@ -27,9 +28,10 @@ def serve_oauth(app: Flask, settings: Settings, house: House, serve: Serve) -> N
         "refresh_token": refresh_token(oauth.clients, oauth.apps),
     }
     proves_itself = open_to_anyone("the client proves itself in the request (RFC 6749 §2.3, RFC 7523)")
-    serve(app, token_blueprint(grants, clock), proves_itself)
-    serve(app, introspection_blueprint(oauth.clients, oauth.introspection, None, clock), proves_itself)
-    serve(app, revocation_blueprint(oauth.clients, oauth.ends, clock), proves_itself)
+    serve(app, limit_failures(token_blueprint(grants, clock), limits), proves_itself)
+    asked = introspection_blueprint(oauth.clients, oauth.introspection, house.retrieval.introspection, clock)
+    serve(app, limit_failures(asked, limits), proves_itself)
+    serve(app, limit_failures(revocation_blueprint(oauth.clients, oauth.ends, clock), limits), proves_itself)
     face = AuthorizeFace(
         authorization=oauth.authorization,
         clients=oauth.registry,

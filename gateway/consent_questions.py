@@ -8,6 +8,7 @@ from gateway.consent.labels import NORMAL
 from gateway.consent.policy import Decision
 from gateway.consent.redaction import Redaction, redaction_of
 from gateway.disclosure import Request, answer_record
+from gateway.enumeration import require_few_identifiers
 from gateway.model import Facility, FacilityID, PatientRef, Requester
 from gateway.rooms import Rooms
 from gateway.search import holders_of, require_bound_patient
@@ -31,6 +32,7 @@ def consult(ref: PatientRef, requester: Requester, rooms: Rooms, request: Reques
     Raises AccessRefused where the token is bound to another patient; DependencyUnavailable where the consents can't be
     read, which never means that there are none.
     """
+    require_few_identifiers([ref], requester, rooms, request)
     patient = rooms.mpi.resolve(ref)
     require_bound_patient(requester, ref, patient, rooms)
     now = rooms.clock()

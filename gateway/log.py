@@ -32,6 +32,7 @@ class Event(StrEnum):
     LOCAL_ID_NOT_SENT = "local-id-not-sent"
     STUDY_UNDER_TWO_PERSONS = "study-under-two-persons"
     IDENTIFIER_AMBIGUOUS = "identifier-ambiguous"
+    IDENTIFIERS_TRIED_OUT = "identifiers-tried-out"
     STRONG_IDENTIFIER_CONFLICT = "strong-identifier-conflict"
     CONSENT_NOT_EVALUABLE = "consent-not-evaluable"
     CONSENT_OF_SEVERAL = "consent-of-several"

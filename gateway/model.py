@@ -126,6 +126,11 @@ class Requester:
         return self.subject != self.client_id
 
     @property
+    def caller(self) -> str:
+        """Whom limits count: a system, or a person in an app."""
+        return f"{self.client_id} {self.subject}" if self.signed_in else self.client_id
+
+    @property
     def is_the_patient(self) -> bool:
         """Whether the person who asks is the patient the token is bound to (their own access is a right)."""
         return self.patient is not None and self.subject == f"Patient/{self.patient}"

@@ -7,6 +7,7 @@ from typing import Any
 from gateway.audit.record import AuditRecord
 from gateway.consent.decide import decide_query
 from gateway.disclosure import Request, answer_record
+from gateway.enumeration import require_few_matches
 from gateway.model import PatientID, PatientIdentity, PatientRef, Requester, SourceRecord
 from gateway.mpi.grade import Grade, only_certain
 from gateway.mpi.questions import PatientQuestions, score
@@ -42,6 +43,7 @@ def match_patients(
     A record that is withheld from the caller counts for nothing, so that nothing can be learnt from how an answer
     changes. With `only_certain_matches` there is one person or none.
     """
+    require_few_matches(requester, rooms, request)
     now = rooms.clock()
     candidates = questions.find(patient, now)
     likeliest = questions.rank(candidates, candidates.persons)[:MOST_JUDGED]

@@ -12,6 +12,7 @@ from gateway.audit.record import AuditRecord
 from gateway.consent.decide import decide_query
 from gateway.consent.labels import Labels
 from gateway.disclosure import Request, answer_record
+from gateway.enumeration import require_few
 from gateway.imaging.matching import holds
 from gateway.model import (
     Facility,
@@ -59,6 +60,8 @@ def search_patients(
     persons carry names nobody. Raises AccessRefused where the token is bound to another patient than one that is
     named, and TooCostly.
     """
+    tried = [f"{token.system or ''}|{token.code}" for tokens in query.identifiers for token in tokens if token.code]
+    require_few(tried, requester, rooms, request)
     named = _named(query, requester, rooms, finder)
     now = rooms.clock()
     if named.persons is None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.consent.decide import decide_query
 from gateway.disclosure import Request, answer_record
+from gateway.enumeration import require_few_identifiers
 from gateway.errors import NotFound
 from gateway.model import FacilityID, PatientIdentity, PatientRef, Requester, SourceRecord
 from gateway.rooms import Rooms
@@ -28,6 +29,7 @@ def find_patient(
     Records of the facility `own` are the caller's own: it is told what it has told itself, whatever consent says.
     Raises AccessRefused where the token is bound to another patient.
     """
+    require_few_identifiers([ref], requester, rooms, request)
     patient = rooms.mpi.resolve(ref)
     require_bound_patient(requester, ref, patient, rooms)
     now = rooms.clock()

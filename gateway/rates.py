@@ -32,8 +32,12 @@ class Kind(StrEnum):
     """Failures to prove to be any client, by the address."""
     SIGN_IN_FAILURES = "sign-in-failures"
     """Failures to sign in to an account, by account and address."""
+    SIGN_IN_ACCOUNT_FAILURES = "sign-in-account-failures"
+    """Failures to sign in to an account, from anywhere."""
     SIGN_IN_NETWORK_FAILURES = "sign-in-network-failures"
     """Failures to sign in to any account, by the address."""
+    ALERTS = "alerts"
+    """Alerts about one client that goes beyond one limit; what is more is counted in the metrics alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,9 @@ DEFAULTS: Rates = {
     Kind.CLIENT_FAILURES: Rate(100),
     Kind.NETWORK_FAILURES: Rate(500),
     Kind.SIGN_IN_FAILURES: Rate(10, _A_QUARTER),
+    Kind.SIGN_IN_ACCOUNT_FAILURES: Rate(50, _A_QUARTER),
     Kind.SIGN_IN_NETWORK_FAILURES: Rate(100, _A_QUARTER),
+    Kind.ALERTS: Rate(1),
 }
 
 

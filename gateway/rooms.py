@@ -11,6 +11,7 @@ from gateway.auth.break_glass import NO_DECLARATIONS, Declarations
 from gateway.consent.label_rules import NO_RULES, LabelRules
 from gateway.consent.policy import Consents
 from gateway.imaging.study import SourceStudy
+from gateway.limits import NO_LIMITS, Limiter
 from gateway.model import PatientID, PatientIdentity, StudyUID
 from gateway.mpi.index import MasterPatientIndex
 
@@ -54,3 +55,4 @@ class Rooms:
     clock: Clock
     labels: LabelRules = NO_RULES
     declarations: Declarations = NO_DECLARATIONS
+    limits: Limiter = NO_LIMITS

@@ -18,6 +18,7 @@ from gateway.consent.policy import Decision, PatientPolicy
 from gateway.deadline import Deadline
 from gateway.disclosure import Request, alert_records, answer_record, break_glass_record
 from gateway.emergency import require_permitted_emergency
+from gateway.enumeration import require_few_identifiers
 from gateway.errors import (
     AccessRefused,
     AllFacilitiesFailed,
@@ -92,6 +93,7 @@ def search_imaging_studies(
     Raises AccessRefused where the token is bound to another patient, AllFacilitiesFailed (audited) where nobody
     answered, DeadlinePassed, and DependencyUnavailable or AuditUnavailable where the gateway itself can't work.
     """
+    require_few_identifiers([query.patient], requester, rooms, request)
     patient = rooms.mpi.resolve(query.patient)
     require_bound_patient(requester, query.patient, patient, rooms)
     if patient is None:

@@ -30,6 +30,7 @@ from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
 from gateway.errors import DependencyUnavailable
 from gateway.health import Ping, Queue, Queues
+from gateway.limits import open_limits
 from gateway.identity_desk import IdentityDesk
 from gateway.model import Facility, FacilityID
 from gateway.mpi.carried import CARRIED, CARRIED_BY
@@ -88,6 +89,7 @@ def build_house(settings: Settings) -> House:
     keys = open_keys(settings.keys_file, engine, may_create=not settings.production)
     registry = FacilityRegistry(engine, keys)
     audit = open_audit_log(engine, keys)
+    limits = open_limits(settings.redis_url, keys, settings.rate_limits)
     cache = open_cache(settings.redis_url, keys)
     client_store = DatabaseClientStore(engine)
     clients = ClientRegistry(client_store)
@@ -105,9 +107,10 @@ def build_house(settings: Settings) -> House:
         audit=audit,
         clock=lambda: datetime.now(UTC),
         labels=load_label_rules(settings),
+        limits=limits,
         declarations=declarations,
     )
-    people = open_people(settings, engine, keys, audit, rooms.clock, index.resolve)
+    people = open_people(settings, engine, keys, audit, rooms.clock, index.resolve, limits)
     behind_tokens = standing.People(accounts=people.accounts, delegations=people.delegations)
     oauth = open_oauth(settings, engine, keys, clients, behind_tokens, rooms, audit)
     retrieval = open_retrieval(settings, engine, keys, rooms, cache, oauth.bearer, oauth.revoked)
@@ -117,6 +120,7 @@ def build_house(settings: Settings) -> House:
     def close() -> None:
         keeper.close()
         retrieval.tally.close()
+        limits.close()
         audit.close()
         engine.dispose()
 

@@ -7,16 +7,17 @@ from sqlalchemy import Engine
 
 from gateway.audit.within import AuditWithin
 from gateway.auth.accounts import StoredAccounts
-from gateway.auth.attempts import Unlimited
 from gateway.auth.challenges import StoredChallenges
 from gateway.auth.delegation_store import Resolve, StoredDelegations
 from gateway.auth.guards import Clock, Door
+from gateway.auth.limited_attempts import LimitedAttempts
 from gateway.auth.second_factors import StoredFactors
 from gateway.auth.session_cookie import cookie_for
 from gateway.auth.sessions import StoredSignIns
 from gateway.auth.signing_in import SigningIn
 from gateway.config import Settings
 from gateway.db.crypto import KeyRing
+from gateway.limits import Limiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,13 @@ class People:
 
 
 def open_people(
-    settings: Settings, engine: Engine, keys: KeyRing, audit: AuditWithin, clock: Clock, resolve: Resolve
+    settings: Settings,
+    engine: Engine,
+    keys: KeyRing,
+    audit: AuditWithin,
+    clock: Clock,
+    resolve: Resolve,
+    limiter: Limiter,
 ) -> People:
     """The people of `settings`."""
     signins = StoredSignIns(engine, keys, idle=settings.session_idle, longest=settings.session_longest)
@@ -46,7 +53,7 @@ def open_people(
         accounts=accounts,
         factors=factors,
         challenges=StoredChallenges(engine, keys),
-        signing_in=SigningIn(accounts, signins, factors, audit, Unlimited()),
+        signing_in=SigningIn(accounts, signins, factors, audit, LimitedAttempts(limiter)),
         delegations=open_delegations(settings, engine, keys, audit, resolve),
     )
 

@@ -14,8 +14,8 @@ class Attempts(Protocol):
         """One more has failed; True for the one that closes the account for a while."""
         ...
 
-    def succeeded(self, who: str) -> None:
-        """The account's failures are forgotten; the address's are not."""
+    def succeeded(self, who: str, network: str | None) -> None:
+        """The account's failures are forgotten; those of the address with other accounts are not."""
         ...
 
 
@@ -29,5 +29,5 @@ class Unlimited:
         """Never closes anything."""
         return False
 
-    def succeeded(self, who: str) -> None:
+    def succeeded(self, who: str, network: str | None) -> None:
         """Nothing to forget."""

@@ -57,6 +57,15 @@ class VerifiedAssertion:
     claims: Mapping[str, Any]
 
 
+def claimed_client(assertion: str) -> str:
+    """Whom an assertion says it comes from, believed by nobody; empty where that can't be read."""
+    try:
+        named = read_claims_unverified(assertion, _PROFILE).get("sub")
+    except NotAuthenticated:
+        return ""
+    return named[:_MOST_ID_CHARACTERS] if isinstance(named, str) else ""
+
+
 class AssertionVerifier:
     """Verifies client assertions for one token endpoint."""
 

@@ -17,7 +17,9 @@ from gateway.auth.people import STAFF, Role, SignIn, SignIns
 from gateway.auth.session_cookie import SessionCookie
 from gateway.config import Network
 from gateway.errors import AccessRefused, FreshSignInNeeded, NotAuthenticated, SecondFactorNeeded, SignInNeeded
+from gateway.limits import NO_LIMITS, Limiter, require_within
 from gateway.model import Requester
+from gateway.rates import Kind
 
 Clock = Callable[[], datetime]
 _PARAMETER = "access_token"
@@ -49,7 +51,10 @@ def _now() -> datetime:
 
 
 def requires_token(
-    authenticator: BearerAuthenticator, clock: Clock = _now, declarations: Declarations = NO_DECLARATIONS
+    authenticator: BearerAuthenticator,
+    clock: Clock = _now,
+    declarations: Declarations = NO_DECLARATIONS,
+    limiter: Limiter = NO_LIMITS,
 ) -> Guard:
     """A guard after which `current_requester()` is who the access token names; without one nobody comes in.
 
@@ -67,6 +72,7 @@ def requires_token(
             if _PARAMETER in request.form:
                 raise NotAuthenticated("a token in the form is not read")
         g.requester = requester
+        require_within(limiter, Kind.REQUESTS, requester.caller)
         require_standing(declarations, requester, now)
 
     return Guard("requires_token", "an access token of this gateway", check)

@@ -71,7 +71,7 @@ class SigningIn:
             self._accounts.renew_hash(found.id, passwords.hash_of(password))
         owes = self.owes_second_factor(found)
         if not owes:
-            self._attempts.succeeded(counted)
+            self._attempts.succeeded(counted, attempt.network)
         return self._begin(found, PASSWORD, attempt, complete=not owes, replaces=again)
 
     def owes_second_factor(self, account: Account) -> bool:
@@ -130,7 +130,7 @@ class SigningIn:
         self._audit.record([_record("sign-out", who, "signed out", attempt)])
 
     def _completed(self, step: SignIn, methods: Sequence[str], attempt: Attempt) -> Begun:
-        self._attempts.succeeded(_of_code(step.account))
+        self._attempts.succeeded(_of_code(step.account), attempt.network)
         both = tuple(dict.fromkeys((*step.methods, *methods)))
         return self._begin(step.account, both, attempt, complete=True, replaces=step)
 

@@ -19,6 +19,7 @@ from gateway.consent_desk import ConsentDesk
 from gateway.consent_questions import consult
 from gateway.db.crypto import KeyRing
 from gateway.disclosure import Request, who
+from gateway.enumeration import require_few_identifiers
 from gateway.errors import Conflict, InvalidQuery, LoadRefused, NotAcceptable, NotFound, StaleVersion
 from gateway.fhir.answer_form import AnswerForm
 from gateway.fhir.bundle import searchset
@@ -63,6 +64,7 @@ class ConsentFace:
             cursor = decode_cursor(self.keys, text, resource_type=TYPE, requester=requester, now=now)
             pairs, strict, after = cursor.pairs, False, cursor.after
         search = parse_consent_search(pairs, strict=strict, path_base=self.base)
+        require_few_identifiers([search.patient], requester, self.rooms, request)
         patient = self.rooms.mpi.resolve(search.patient)
         require_bound_patient(requester, search.patient, patient, self.rooms)
         bound = requester.patient is not None

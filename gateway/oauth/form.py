@@ -42,12 +42,13 @@ class Proof:
 
 def read_form() -> Form:
     """The form of the request under way. Raises InvalidQuery, PayloadTooLarge."""
-    return Form(
+    g.form = form = Form(
         parameters=_parameters(),
         call=Call(
             request=f"{request.method} {request.path}", request_id=g.get("request_id", ""), network=request.remote_addr
         ),
     )
+    return form
 
 
 def proof_of(form: Form) -> Proof:
