@@ -30,8 +30,8 @@ from gateway.db.session import open_database, reading
 from gateway.db.upgrade import pending, upgrade_to_head
 from gateway.errors import DependencyUnavailable
 from gateway.health import Ping, Queue, Queues
-from gateway.limits import open_limits
 from gateway.identity_desk import IdentityDesk
+from gateway.limits import open_limits
 from gateway.model import Facility, FacilityID
 from gateway.mpi.carried import CARRIED, CARRIED_BY
 from gateway.mpi.domain_words import DomainWords
@@ -89,8 +89,8 @@ def build_house(settings: Settings) -> House:
     keys = open_keys(settings.keys_file, engine, may_create=not settings.production)
     registry = FacilityRegistry(engine, keys)
     audit = open_audit_log(engine, keys)
-    limits = open_limits(settings.redis_url, keys, settings.rate_limits)
     cache = open_cache(settings.redis_url, keys)
+    limits = open_limits(settings.redis_url, keys, settings.rate_limits)
     client_store = DatabaseClientStore(engine)
     clients = ClientRegistry(client_store)
     matching = matching_rule(settings)
@@ -107,8 +107,8 @@ def build_house(settings: Settings) -> House:
         audit=audit,
         clock=lambda: datetime.now(UTC),
         labels=load_label_rules(settings),
-        limits=limits,
         declarations=declarations,
+        limits=limits,
     )
     people = open_people(settings, engine, keys, audit, rooms.clock, index.resolve, limits)
     behind_tokens = standing.People(accounts=people.accounts, delegations=people.delegations)
@@ -120,8 +120,8 @@ def build_house(settings: Settings) -> House:
     def close() -> None:
         keeper.close()
         retrieval.tally.close()
-        limits.close()
         audit.close()
+        limits.close()
         engine.dispose()
 
     return House(
