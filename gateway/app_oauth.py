@@ -29,7 +29,7 @@ def serve_oauth(app: Flask, settings: Settings, house: House, serve: Serve) -> N
     }
     proves_itself = open_to_anyone("the client proves itself in the request (RFC 6749 §2.3, RFC 7523)")
     serve(app, limit_failures(token_blueprint(grants, clock), limits), proves_itself)
-    asked = introspection_blueprint(oauth.clients, oauth.introspection, house.retrieval.introspection, clock)
+    asked = introspection_blueprint(oauth.clients, oauth.introspection, None, clock)
     serve(app, limit_failures(asked, limits), proves_itself)
     serve(app, limit_failures(revocation_blueprint(oauth.clients, oauth.ends, clock), limits), proves_itself)
     face = AuthorizeFace(
