@@ -58,7 +58,7 @@ def requires_token(
 ) -> Guard:
     """A guard after which `current_requester()` is who the access token names; without one nobody comes in.
 
-    Nor does anybody with a break-glass that doesn't stand.
+    Nor does anybody with a break-glass that doesn't stand, or who has come too often.
     """
 
     def check() -> None:
