@@ -42,7 +42,7 @@ _STUDY = rf"/studies/(?P<study>{_UID})"
 _SERIES = rf"/series/(?P<series>{_UID})"
 _INSTANCE = rf"/instances/(?P<instance>{_UID})"
 _RENDERED = (
-    r"(?P<rest>/metadata|/rendered|/thumbnail|/pixeldata|/bulkdata(?:/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*){0,16})?"
+    r"(?P<rest>/metadata|/rendered|/thumbnail|/pixeldata|/bulk(?:data)?(?:/[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*){0,16})?"
 )
 _FRAMES = (
     r"(?P<frames>/frames/[1-9][0-9]{0,9}(?:(?:,|%2[Cc])[1-9][0-9]{0,9}){0,99}(?:/rendered|/thumbnail|/pixeldata)?)"

@@ -195,7 +195,6 @@ def test_a_refusal_is_told_as_it_is(gate: Gate, gateway: Scripted, archive: Scri
         response(404, b"{}", headers=PERMIT),
         response(500, b"{}", headers=PERMIT),
         b"nothing of HTTP\r\n\r\n",
-        None,
     ],
     ids=lambda said: str(said)[:60],
 )

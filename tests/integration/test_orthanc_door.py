@@ -317,7 +317,6 @@ def test_who_shows_no_token_is_not_even_asked_about(archive: Orthanc, exchange: 
         told(granted=1, validity=60),
         told(validity=60),
         b"nothing of HTTP\r\n\r\n",
-        None,
     ],
     ids=lambda said: str(said)[-60:],
 )

@@ -1,0 +1,167 @@
+"""An exchange whose archives give images to those alone whom the gateway permits, each in its own of the three ways.
+
+North stands behind the gate that is shipped; south is Orthanc with the filter that is shipped; east checks tokens by
+itself, by the gateway's published keys. All hold their studies of `dicom_files.ARCHIVES`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from gateway.auth.tokens import sign
+from gateway.db.crypto import read_key_file
+from tests.factories_auth import access_token_claims
+from tests.factories_consent import a_resource
+from tests.services import dicom_files, exchange
+from tests.services.dicom_files import Person, StudyOnFile
+from tests.services.exchange import Client, add_client, domain_of, facilities_toml, facility_table
+from tests.services.gate import Gate
+from tests.services.gateway import Gateway
+from tests.services.orthanc import PASSWORD, USERNAME, Orthanc
+from tests.services.orthanc_door import orthanc_with_door
+from tests.services.process import free_port
+
+ARCHIVE_LOGIN = requests.auth._basic_auth_str(USERNAME, PASSWORD)
+EAST = "https://pacs.east.example/dicom-web"
+
+
+class OfflineVerifier:
+    """How an archive checks tokens without asking anybody: RFC 9068, by keys that it fetched once."""
+
+    def __init__(self, gateway: Gateway, audience: str) -> None:
+        keys = requests.get(f"{gateway.url}/.well-known/jwks.json", timeout=10).json()
+        self._keys = KeySet.import_key_set(keys)
+        self._issuer, self._audience = gateway.url, audience
+
+    def admits(self, token: str, patient_id: str, study: str, at: float) -> bool:
+        """Whether the token opens that study of its patient, at that moment."""
+        try:
+            opened = jwt.decode(token, self._keys, algorithms=["RS256"])
+        except ValueError:
+            return False
+        claims, bound = opened.claims, opened.claims.get("extensions", {}).get("retrieval", {})
+        return (
+            opened.header.get("typ") == "at+jwt"
+            and claims.get("iss") == self._issuer
+            and claims.get("aud") == self._audience
+            and claims["iat"] - 60 <= at < claims["exp"]
+            and bound.get("patient_id") == patient_id
+            and study in bound.get("studies", ())
+        )
+
+
+class Fetching:
+    """The gateway, the three archives, and two clients: `ehr`, and `viewer`, which exchanges its token."""
+
+    def __init__(self, north: Orthanc, east: Orthanc, **settings: str) -> None:
+        self.gateway = Gateway(
+            {
+                "GATEWAY_CONSENT_POLICY": "all-normal",
+                "GATEWAY_STRONG_IDENTIFIER_SYSTEMS": exchange.NATIONAL_IDS,
+                **settings,
+            }
+        )
+        self.north, self.east = north, east
+        gate_port = free_port()
+        gate_url = f"https://127.0.0.1:{gate_port}/dicom-web"
+        self.south_key = ""
+        self.gateway.run("db", "upgrade")
+        self.south = self._open_south(north, gate_url)
+        key = self._key_of("north")
+        self.gate = Gate(
+            archive=north.http_port,
+            gateway=self.gateway.port,
+            key=key,
+            archive_authorization=ARCHIVE_LOGIN,
+            viewers=settings.get("GATEWAY_CORS_ORIGINS", ""),
+            port=gate_port,
+        )
+        archives = {"north": north, "south": self.south, "east": east}
+        patients = exchange.patients_ndjson(archives)
+        self.gateway.run("patients", "load", str(self.gateway.write("patients.ndjson", patients)))
+        self.ehr = add_client(self.gateway)
+        self._tokens: dict[str, str] = {}
+        self._persons: dict[tuple[Person, str], str] = {}
+
+    def _open_south(self, north: Orthanc, gate_url: str) -> Orthanc:
+        """South's archive: its key has to be known before it starts, and its address before its facility is known."""
+        tables = [
+            facility_table(north, id_="north", retrieve="gate", gate_url=gate_url, link_url=gate_url),
+            facility_table(self.east, id_="east", retrieve="token", link_url=EAST),
+            {**facility_table(north, id_="south"), "issuer": "SOUTH", "retrieve": "token"},
+        ]
+        self._apply(tables)
+        south = orthanc_with_door(
+            "SOUTH", f"{self.gateway.url}/retrieval/orthanc/", facility="south", key=self._key_of("south")
+        )
+        south.load(dicom_files.ARCHIVES["SOUTH"])
+        tables[2] = facility_table(south, id_="south", retrieve="token", link_url=south.dicomweb_url)
+        self._apply(tables)
+        return south
+
+    def _apply(self, tables: list[dict[str, Any]]) -> None:
+        self.gateway.run("facilities", "apply", str(self.gateway.write("facilities.toml", facilities_toml(tables))))
+
+    def _key_of(self, facility: str) -> str:
+        key: str = self.gateway.run_json("facilities", "credential", facility)["key"]
+        return key
+
+    def start(self) -> Self:
+        """It serves, and everybody's studies have been found once."""
+        self.gateway.start()
+        for archive in ("north", "south", "east"):
+            for person in dicom_files.patients(dicom_files.ARCHIVES[archive.upper()]):
+                self.search(person, archive).raise_for_status()
+        return self
+
+    def stop(self) -> None:
+        """All of it has ended but the archives that were given."""
+        self.gate.stop()
+        self.gateway.stop()
+        self.south.stop()
+
+    def token_of(self, client: Client) -> str:
+        """An ordinary access token of that client."""
+        if client.id not in self._tokens:
+            self._tokens[client.id] = client.token(self.gateway)
+        return self._tokens[client.id]
+
+    def search(self, person: Person, facility: str) -> requests.Response:
+        """The answer to the EHR about everything of a person."""
+        return requests.get(
+            f"{self.gateway.fhir_url}/ImagingStudy",
+            params={
+                "patient.identifier": f"{domain_of(facility)}|{person.patient_id}",
+                "_include": "ImagingStudy:endpoint",
+            },
+            headers={"Authorization": f"Bearer {self.token_of(self.ehr)}"},
+            timeout=30,
+        )
+
+    def person_id(self, person: Person, facility: str) -> str:
+        """The gateway's id of a person of whom something may be seen."""
+        if (person, facility) not in self._persons:
+            (first, *_) = self.search(person, facility).json()["entry"]
+            self._persons[person, facility] = first["resource"]["subject"]["reference"].removeprefix("Patient/")
+        return self._persons[person, facility]
+
+    def bound_token(self, facility: str, study: StudyOnFile, **claims: Any) -> str:
+        """A token bound to the facility and that study, signed with the gateway's own key."""
+        audience = {"north": self.gate.url, "south": self.south.dicomweb_url, "east": EAST}[facility]
+        keys = read_key_file(Path(self.gateway.env["GATEWAY_DATA_DIR"]) / "keys.json")
+        patient = self.person_id(study.person, facility)
+        body = access_token_claims(self.gateway.url, aud=audience, patient=patient)
+        bound = {"patient_id": study.person.patient_id, "studies": [study.uid], "exchanged": body["jti"]}
+        body["extensions"] |= {"retrieval": bound, "ihe_pcf": {}}
+        return sign(keys, body | claims)
+
+    def file_consent(self, person: Person, facility: str, provision: Mapping[str, Any]) -> None:
+        """The one consent of that person is now this."""
+        who = {"identifier": {"system": domain_of(facility), "value": person.patient_id}}
+        line = json.dumps(a_resource(dict(provision), id=f"c-{facility}-{person.patient_id}", patient=who))
+        self.gateway.run("consents", "load", str(self.gateway.write("consents.ndjson", line + "\n")))
