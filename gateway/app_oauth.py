@@ -12,6 +12,7 @@ from gateway.oauth.limited import limit_failures
 from gateway.oauth.metadata import metadata_blueprint
 from gateway.oauth.patient_name import PatientNames
 from gateway.oauth.token import client_credentials, token_blueprint
+from gateway.oauth.token_exchange import GRANT_TYPE, token_exchange
 from gateway.oauth.token_status import introspection_blueprint, revocation_blueprint
 from gateway.wiring import House
 
@@ -26,10 +27,11 @@ def serve_oauth(app: Flask, settings: Settings, house: House, serve: Serve) -> N
         "client_credentials": client_credentials(oauth.systems),
         "authorization_code": authorization_code(oauth.clients, oauth.apps),
         "refresh_token": refresh_token(oauth.clients, oauth.apps),
+        GRANT_TYPE: token_exchange(oauth.clients, house.retrieval.exchange),
     }
     proves_itself = open_to_anyone("the client proves itself in the request (RFC 6749 §2.3, RFC 7523)")
     serve(app, limit_failures(token_blueprint(grants, clock), limits), proves_itself)
-    asked = introspection_blueprint(oauth.clients, oauth.introspection, None, clock)
+    asked = introspection_blueprint(oauth.clients, oauth.introspection, house.retrieval.introspection, clock)
     serve(app, limit_failures(asked, limits), proves_itself)
     serve(app, limit_failures(revocation_blueprint(oauth.clients, oauth.ends, clock), limits), proves_itself)
     face = AuthorizeFace(

@@ -113,7 +113,7 @@ def build_house(settings: Settings) -> House:
     people = open_people(settings, engine, keys, audit, rooms.clock, index.resolve, limits)
     behind_tokens = standing.People(accounts=people.accounts, delegations=people.delegations)
     oauth = open_oauth(settings, engine, keys, clients, behind_tokens, rooms, audit)
-    retrieval = open_retrieval(settings, engine, keys, rooms, cache, oauth.bearer, oauth.revoked)
+    retrieval = open_retrieval(settings, engine, keys, rooms, cache, oauth.signing, oauth.bearer, oauth.revoked)
 
     keeper = open_log_keeper(settings, engine, keys, audit, rooms.clock)
 

@@ -9,14 +9,17 @@ from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.facility_keys import FacilityKeys
 from gateway.auth.guards import Guard
 from gateway.auth.revoked_tokens import Revocations
+from gateway.auth.signing_keys import SigningKeys
 from gateway.cache import Cache
 from gateway.config import Settings
 from gateway.db.crypto import KeyRing
 from gateway.retrieval.caller import Callers
 from gateway.retrieval.counter import RetrievalCounter
 from gateway.retrieval.desk import RetrievalDesk
+from gateway.retrieval.exchange import TokenExchange
 from gateway.retrieval.facts import FactsMemory
 from gateway.retrieval.guard import requires_facility
+from gateway.retrieval.introspect import FacilityTokens
 from gateway.retrieval.parts import StudiesInPart
 from gateway.retrieval.tally import RetrievalTally
 from gateway.retrieval.whose import StudyHolders
@@ -35,6 +38,8 @@ class Retrieval:
     tally: RetrievalTally
     counter: RetrievalCounter
     parts: StudiesInPart
+    exchange: TokenExchange
+    introspection: FacilityTokens
 
 
 def open_retrieval(
@@ -43,6 +48,7 @@ def open_retrieval(
     keys: KeyRing,
     rooms: Rooms,
     cache: Cache,
+    signing: SigningKeys,
     bearer: BearerAuthenticator,
     revoked: Revocations,
 ) -> Retrieval:
@@ -53,12 +59,18 @@ def open_retrieval(
         rooms, StudyHolders(engine, keys), FactsMemory(rooms.facilities, question), patience=settings.deadline
     )
     tally = RetrievalTally(rooms.audit, rooms.clock)
+    callers = Callers(bearer, revoked, settings.base_url)
+    facilities, fhir_base = rooms.facilities.all, settings.fhir_base
     return Retrieval(
         keys=facility_keys,
-        guard=requires_facility(facility_keys, rooms.facilities.all, rooms.clock),
-        callers=Callers(bearer, revoked, settings.base_url),
+        guard=requires_facility(facility_keys, facilities, rooms.clock),
+        callers=callers,
         desk=desk,
         tally=tally,
         counter=RetrievalCounter(desk, tally, rooms.sightings.study_id, rooms.clock),
         parts=StudiesInPart(cache, desk),
+        exchange=TokenExchange(
+            desk, bearer, signing, rooms.audit, facilities, issuer=settings.base_url, fhir_base=fhir_base
+        ),
+        introspection=FacilityTokens(facility_keys, callers, desk, tally, facilities, fhir_base=fhir_base),
     )

@@ -11,12 +11,18 @@ from typing import Any
 
 from gateway.auth.signing_keys import SigningKeys
 from gateway.auth.tokens import LIFETIME, sign
-from gateway.errors import NotAuthenticated
+from gateway.errors import InvalidQuery, NotAuthenticated
 from gateway.model import PatientID, StudyUID
 
 EXTENSION = "retrieval"
 _KEPT = ("ihe_iua", "hl7-b2b", "break_glass", "app")
 """What a token says of who asks, why, and on what it rests: said of the one that it is exchanged for as well."""
+
+
+class InvalidTarget(InvalidQuery):
+    """No facility that takes such tokens has that address (RFC 8693 §2.2.2, RFC 8707 §2)."""
+
+    code = "invalid-target"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,15 @@ PROFILE = "http://fhir.org/argonaut/smart-imaging/StructureDefinition/smart-wado
 REQUIRES_ACCESS_TOKEN = "http://fhir.org/argonaut/smart-imaging/StructureDefinition/requires-access-token"
 
 
-def to_endpoint(facility: Facility) -> dict[str, Any]:
-    """The WADO-RS Endpoint that clients are given for `facility`.
+def to_endpoint(facility: Facility, *, exchanges: bool = False) -> dict[str, Any]:
+    """The WADO-RS Endpoint that a client is given for `facility` (contract §10).
 
-    A gate takes the caller's own access token, and only there is that said. Everywhere else the facility has its own
-    way in: a token that isn't meant for it must not be sent to it, so the extension is left out, and with it the
-    profile, which requires it.
+    A gate takes the caller's own access token, and only there is that said. Everywhere else a token that isn't meant
+    for the facility must not be sent to it, so the extension is left out, and with it the profile, which requires it:
+    the facility has its own way in or, where it verifies tokens itself, a client that `exchanges` its token is given
+    the address that it exchanges it for.
     """
-    gate = facility.gate_url if facility.retrieve in ("gate", "token") else None
+    gate = gate_for(facility, exchanges=exchanges)
     resource: dict[str, Any] = {"resourceType": "Endpoint", "id": facility.id}
     if gate:
         resource["meta"] = {"profile": [PROFILE]}
@@ -45,6 +46,13 @@ def to_endpoint(facility: Facility) -> dict[str, Any]:
         "address": _base(gate or facility.link_url or facility.query_url or ""),
     }
     return resource
+
+
+def gate_for(facility: Facility, *, exchanges: bool) -> str | None:
+    """The gate that a client goes to for the images of `facility`; None where it goes to the facility itself."""
+    if facility.retrieve == "own" or (facility.retrieve == "token" and exchanges):
+        return None
+    return facility.gate_url
 
 
 def _base(address: str) -> str:

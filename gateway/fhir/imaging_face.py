@@ -67,7 +67,7 @@ class ImagingFace:
             next_url=next_url,
             total=answer.total,
             matches=[self._resource(study, answer, search) for study in answer.studies],
-            includes=self._includes(search, answer),
+            includes=self._includes(search, answer, exchanges=requester.token_exchange),
             outcomes=_outcomes(answer),
         )
         return bundle, search.pretty
@@ -87,11 +87,13 @@ class ImagingFace:
             return with_elements(resource, search.elements)
         return with_summary(resource, search.summary)
 
-    def _includes(self, search: ImagingSearch, answer: SearchAnswer) -> list[dict[str, Any]]:
+    def _includes(self, search: ImagingSearch, answer: SearchAnswer, *, exchanges: bool) -> list[dict[str, Any]]:
         included: list[dict[str, Any]] = []
         if search.include_endpoint:
             held = {facility for study in answer.studies for facility in study.facilities}
-            included += [to_endpoint(facility) for id_, facility in answer.facilities.items() if id_ in held]
+            included += [
+                to_endpoint(facility, exchanges=exchanges) for id_, facility in answer.facilities.items() if id_ in held
+            ]
         if search.include_patient and answer.studies and answer.patient:
             full = self.rooms.records.find_record_patients(answer.patient)
             records = [(record, full[record.record_id]) for record in answer.permitted_records]

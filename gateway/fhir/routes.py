@@ -67,11 +67,13 @@ def _add_directory(blueprint: Blueprint, kind: DirectoryType, rooms: Rooms, base
     def search() -> Response:
         form = require_acceptable()
         pairs, now = search_pairs(), rooms.clock()
-        bundle, pretty = search_directory(pairs, kind, rooms, base, g.request_id, now, strict=strictly())
+        bundle, pretty = search_directory(
+            pairs, kind, rooms, base, g.request_id, now, requester=current_requester(), strict=strictly()
+        )
         return answer(bundle, form, pretty=pretty)
 
     def read(id_: str) -> Response:
-        return answer(read_directory(kind, id_, rooms), require_acceptable())
+        return answer(read_directory(kind, id_, rooms, current_requester()), require_acceptable())
 
     blueprint.add_url_rule(f"/{kind}", f"search_{kind}", search, methods=["GET"])
     blueprint.add_url_rule(f"/{kind}/_search", f"post_search_{kind}", search, methods=["POST"])

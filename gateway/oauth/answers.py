@@ -15,6 +15,7 @@ from flask import Response
 
 from gateway.auth.challenge import REALM
 from gateway.auth.clients import UnauthorizedClient
+from gateway.auth.facility_tokens import InvalidTarget
 from gateway.errors import (
     AccessRefused,
     DependencyUnavailable,
@@ -50,6 +51,7 @@ _ERRORS: dict[type[GatewayError], tuple[int, str]] = {
     ProofNeeded: (401, InvalidClientError.error),
     AccessRefused: (400, InvalidGrantError.error),
     UnauthorizedClient: (400, UnauthorizedClientError.error),
+    InvalidTarget: (400, "invalid_target"),
     ScopeMissing: (400, InvalidScopeError.error),
     DependencyUnavailable: (503, "temporarily_unavailable"),
     TooManyRequests: (429, "temporarily_unavailable"),

@@ -10,8 +10,9 @@ from gateway.consent.policy import Decision
 from gateway.disclosure import Request, who
 from gateway.errors import AccessRefused, GatewayError, NotAuthenticated
 from gateway.model import Facility, PatientID, Requester, StudyUID
-from gateway.retrieval.desk import Caller, RetrievalDesk, Ruling
+from gateway.retrieval.desk import RetrievalDesk
 from gateway.retrieval.resource import Resource
+from gateway.retrieval.ruling import Caller, Ruling
 from gateway.retrieval.tally import RetrievalTally
 
 StudyID = Callable[[PatientID, StudyUID], str]
@@ -73,7 +74,7 @@ class RetrievalCounter:
                 patient=ruling.patient if ruling is not None else requester.patient if requester is not None else None,
                 request=request.raw,
                 request_id=request.id,
-                decided=tuple(_decided(one, study) for one in (ruling.verdict.decisions if ruling else ())),
+                decided=tuple(decided_of(one, study) for one in (ruling.verdict.decisions if ruling else ())),
                 details=_details(facility, study),
             ),
         )
@@ -97,7 +98,7 @@ class RetrievalCounter:
             patient=ruling.patient,
             request=request.raw,
             request_id=request.id,
-            decided=tuple(_decided(one, resource.study) for one in ruling.verdict.decisions),
+            decided=tuple(decided_of(one, resource.study) for one in ruling.verdict.decisions),
             released=(Released(facility=facility.id, studies=(resource.study,)),),
             resources=(f"ImagingStudy/{self.study_id(ruling.patient, resource.study)}",),
             details=(*_details(facility, resource.study), ("bound", "facility" if caller.bound else "exchange")),
@@ -117,7 +118,8 @@ def _details(facility: Facility, study: StudyUID | None) -> tuple[tuple[str, str
     return (("facility", facility.id), *((("study", study),) if study is not None else ()))
 
 
-def _decided(decision: Decision, study: StudyUID | None) -> Decided:
+def decided_of(decision: Decision, study: StudyUID | None) -> Decided:
+    """The decision as it is put on record."""
     return Decided(
         facility=decision.facility,
         decision="permit" if decision.permitted else "deny",

@@ -3,24 +3,31 @@
 Identity, links, consent and the caller's standing are read anew for each; any failure on the way opens nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from gateway.adapters.base import Target
 from gateway.auth.break_glass import require_standing
 from gateway.auth.smart_scopes import limits_of, require
 from gateway.consent.decide import decide_query, decide_sources
-from gateway.consent.labels import NORMAL, Labels
-from gateway.consent.policy import Decision, PatientPolicy
+from gateway.consent.labels import NORMAL
 from gateway.deadline import Deadline
 from gateway.errors import DependencyUnavailable
 from gateway.imaging.narrowing import admits
 from gateway.imaging.study import SourceStudy
-from gateway.model import Facility, FacilityID, PatientID, PatientRef, Requester, StudyUID
-from gateway.retrieval.decide import UNKNOWN, Admits, Known, Source, Verdict, decide
-from gateway.retrieval.facts import Asked, FactsMemory, PersonFacts
+from gateway.model import (
+    Facility,
+    FacilityID,
+    PatientID,
+    PatientIdentity,
+    PatientRef,
+    Requester,
+    StudyUID,
+)
+from gateway.retrieval.decide import UNKNOWN, Admits, Known, Source, Verdict, decide, series_permitted
+from gateway.retrieval.facts import FactsMemory, PersonFacts
 from gateway.retrieval.resource import Resource
+from gateway.retrieval.ruling import Caller, Opening, Person, Ruling
 from gateway.retrieval.whose import Holder, StudyHolders
 from gateway.rooms import Rooms
 from gateway.search import holders_of
@@ -29,45 +36,6 @@ OF_ANOTHER = "the study is not known to be the patient's that the token is bound
 OF_TWO = "the facility shows this study under two persons, and can't tell them apart"
 SUSPENDED = "the facility is suspended"
 OTHER_STUDY = "the token is bound to something else"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who presents a token at a facility, and what the token itself is bound to."""
-
-    requester: Requester
-    studies: frozenset[StudyUID] | None = None
-    """The studies that a facility-bound token is for; None for any token that names none."""
-    series: frozenset[str] | None = None
-    """The only series that it opens; None for a token that opens its studies as far as is permitted."""
-    bound: bool = False
-    """Whether the token is bound to the facility."""
-
-    def reaches(self, resource: Resource) -> bool:
-        """Whether the token itself, whatever anybody permits, is for `resource`."""
-        if self.studies is not None and resource.study not in self.studies:
-            return False
-        return self.series is None or resource.series in self.series
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
-    """What was decided about one request, and about whom."""
-
-    verdict: Verdict
-    patient: PatientID | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """A person as consent sees them now, for one caller."""
-
-    id: PatientID
-    policy: PatientPolicy
-    floors: Mapping[FacilityID, Labels]
-    allowed: Mapping[FacilityID, Decision]
-    asked: Asked
-    """The facilities that this caller may have asked about them, and the records that each is asked about."""
 
 
 class RetrievalDesk:
@@ -86,27 +54,88 @@ class RetrievalDesk:
         Raises ScopeMissing where no scope reaches images, BreakGlassRefused or BreakGlassEnded, and
         DependencyUnavailable where it can't be known.
         """
-        requester = caller.requester
-        require_reading(requester)
-        require_standing(self._rooms.declarations, requester, now)
+        self.require_standing(caller.requester, now)
         if not caller.reaches(resource):
-            return _refused(OTHER_STUDY, requester.patient)
+            return _refused(OTHER_STUDY, caller.requester.patient)
+        looked = self._look(caller.requester, facility, resource.study, now)
+        if isinstance(looked, Ruling):
+            return looked
+        patient, known = looked
+        return Ruling(verdict=decide(known, resource, admits_by(caller.requester, now)), patient=patient)
+
+    def opening(self, caller: Caller, facility: Facility, uid: StudyUID, now: datetime) -> Opening:
+        """How far the study is open to the caller now, for a token that others will go by. Raises as `decide` does."""
+        self.require_standing(caller.requester, now)
+        looked = self._look(caller.requester, facility, uid, now)
+        if isinstance(looked, Ruling):
+            return Opening(study=uid, patient=looked.patient, verdict=looked.verdict)
+        patient, known = looked
+        admits = admits_by(caller.requester, now)
+        verdict = decide(known, Resource(study=uid), admits)
+        series = None
+        if verdict.in_part or caller.series is not None:
+            permitted = series_permitted(known, admits) or ()
+            series = tuple(one for one in permitted if caller.series is None or one in caller.series)
+        return Opening(
+            study=uid,
+            patient=patient,
+            verdict=verdict,
+            local_id=known.here[0].study.local_id if known.here else None,
+            series=series or None,
+        )
+
+    def studies_of(
+        self, requester: Requester, facility: Facility, patient: PatientRef, now: datetime
+    ) -> list[StudyUID]:
+        """The studies that `facility` tells of for the one person meant, the latest first; not decided one by one yet.
+
+        Empty where the person is unknown, or has nothing there that this caller may see. Raises DependencyUnavailable.
+        """
+        identity = self._rooms.mpi.resolve(patient)
+        if identity is None:
+            return []
+        person = self._person(_holder_of(identity), requester, now)
+        if facility.id not in {id_ for id_, _ in person.asked[1]}:
+            return []
+        told = self._told(person, facility).replies[facility.id].studies
+        latest = sorted(told, key=lambda one: one.started.place if one.started else 0, reverse=True)
+        return list(dict.fromkeys(one.uid for one in latest))
+
+    def holds(self, caller: Caller, facility: Facility, uid: StudyUID, series: str, now: datetime) -> bool:
+        """Whether the facility tells this caller of that series in the study. Nothing is decided by it.
+
+        Raises DependencyUnavailable.
+        """
+        looked = self._look(caller.requester, facility, uid, now)
+        if isinstance(looked, Ruling):
+            return False
+        return any(source.series is not None and series in source.series for source in looked[1].here)
+
+    def require_standing(self, requester: Requester, now: datetime) -> None:
+        """The caller's own authority reaches images at all. Raises ScopeMissing, BreakGlassRefused, BreakGlassEnded."""
+        bound = requester.patient is not None
+        require(requester.scopes, "ImagingStudy", "r", patient_bound=bound, signed_in=requester.signed_in)
+        require_standing(self._rooms.declarations, requester, now)
+
+    def _look(
+        self, requester: Requester, facility: Facility, uid: StudyUID, now: datetime
+    ) -> tuple[PatientID, Known] | Ruling:
+        """Whose study it is and what is known of it, or a refusal: nobody's, or of a facility that consent bars."""
         if facility.suspended:
             return _refused(SUSPENDED)
-        holder = self.find_holder(requester, facility, resource.study)
+        holder = self._find_holder(requester, facility, uid)
         if isinstance(holder, Ruling):
             return holder
-        person = self.person(holder, requester, now)
+        person = self._person(holder, requester, now)
         decision = person.allowed.get(facility.id)
         if decision is None:
             return _refused(UNKNOWN.reason, holder.person)
         if not decision.permitted:
             verdict = Verdict(permitted=False, reason=decision.reason, decisions=(decision,))
             return Ruling(verdict=verdict, patient=holder.person)
-        known = self.known(person, facility, resource.study, requester, now)
-        return Ruling(verdict=decide(known, resource, admits_by(requester, now)), patient=holder.person)
+        return holder.person, self._known(person, facility, uid, requester, now)
 
-    def find_holder(self, requester: Requester, facility: Facility, uid: StudyUID) -> Holder | Ruling:
+    def _find_holder(self, requester: Requester, facility: Facility, uid: StudyUID) -> Holder | Ruling:
         """The person whose study it is, to this caller; or the refusal, where it is nobody's or of two."""
         shown = self._holders.find(uid)
         here = self._shown_here(shown, uid, facility.id)
@@ -116,23 +145,6 @@ class RetrievalDesk:
         if any(one.person != holder.person for one in here):
             return _refused(OF_TWO, holder.person)
         return holder
-
-    def holds(self, caller: Caller, facility: Facility, uid: StudyUID, series: str, now: datetime) -> bool:
-        """Whether the facility tells this caller of that series in the study. Nothing is decided by it.
-
-        Raises DependencyUnavailable.
-        """
-        holder = self.find_holder(caller.requester, facility, uid)
-        if isinstance(holder, Ruling):
-            return False
-        person = self.person(holder, caller.requester, now)
-        if facility.id not in {id_ for id_, _ in person.asked[1]}:
-            return False
-        told = self.facts(person, facility).of(uid, self._rooms.labels, person.floors)
-        return told is not None and any(
-            source.facility == facility.id and uids is not None and series in uids
-            for source, uids in zip(told.sources, told.series, strict=True)
-        )
 
     def _shown_here(self, shown: Sequence[Holder], uid: StudyUID, facility: FacilityID) -> Sequence[Holder]:
         """The persons under whom the facility shows the study; of several, those under whom it still does."""
@@ -158,10 +170,9 @@ class RetrievalDesk:
         if identity is None:
             return None
         known = next((one for one in shown if one.person == identity.id), None)
-        records = tuple((record.record_id, record.identifier.system) for record in identity.records)
-        return known or Holder(person=identity.id, records=records, seen=())
+        return known or _holder_of(identity)
 
-    def person(self, holder: Holder, requester: Requester, now: datetime) -> Person:
+    def _person(self, holder: Holder, requester: Requester, now: datetime) -> Person:
         """The person of `holder`: what consent says now of each facility in whose domain they have a record."""
         domains: dict[str, list[tuple[int, str]]] = {}
         for record in holder.records:
@@ -177,7 +188,7 @@ class RetrievalDesk:
         )
         return Person(id=holder.person, policy=policy, floors=floors, allowed=allowed, asked=(holder.person, asked))
 
-    def facts(self, person: Person, facility: Facility) -> PersonFacts:
+    def _told(self, person: Person, facility: Facility) -> PersonFacts:
         """What the facilities that may be asked tell of the person.
 
         Raises DependencyUnavailable where this one does not answer.
@@ -202,9 +213,9 @@ class RetrievalDesk:
                 targets.append(Target(facility=target.facility, records=records))
         return targets
 
-    def known(self, person: Person, facility: Facility, uid: StudyUID, requester: Requester, now: datetime) -> Known:
+    def _known(self, person: Person, facility: Facility, uid: StudyUID, requester: Requester, now: datetime) -> Known:
         """The study as it is known, each source with its own decision."""
-        told = self.facts(person, facility).of(uid, self._rooms.labels, person.floors)
+        told = self._told(person, facility).of(uid, self._rooms.labels, person.floors)
         if told is None:
             return Known(here=())
         decisions = decide_sources(
@@ -222,12 +233,6 @@ class RetrievalDesk:
         return Known(here=here, elsewhere=elsewhere)
 
 
-def require_reading(requester: Requester) -> None:
-    """The token's scopes reach some images. Raises ScopeMissing."""
-    bound = requester.patient is not None
-    require(requester.scopes, "ImagingStudy", "r", patient_bound=bound, signed_in=requester.signed_in)
-
-
 def admits_by(requester: Requester, now: datetime) -> Admits:
     """What the granular scopes of the token admit."""
     limits = limits_of(
@@ -236,6 +241,11 @@ def admits_by(requester: Requester, now: datetime) -> Admits:
     if limits is None:
         return _everything
     return lambda source, series: admits(source, limits, now, series)
+
+
+def _holder_of(identity: PatientIdentity) -> Holder:
+    records = tuple((record.record_id, record.identifier.system) for record in identity.records)
+    return Holder(person=identity.id, records=records, seen=())
 
 
 def _everything(_source: SourceStudy, _series: str | None) -> bool:

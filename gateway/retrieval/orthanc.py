@@ -19,10 +19,10 @@ from gateway.metrics import RETRIEVAL_DECISIONS
 from gateway.model import Facility, StudyUID
 from gateway.retrieval.caller import Callers
 from gateway.retrieval.counter import RetrievalCounter, code_of
-from gateway.retrieval.desk import Caller
 from gateway.retrieval.guard import current_facility
 from gateway.retrieval.parts import StudiesInPart
 from gateway.retrieval.resource import Resource, is_uid, prefixes_of, read_uri
+from gateway.retrieval.ruling import Caller
 from gateway.strict_json import UnreadableJSON, read_strict_json
 
 VALIDITY_S = 10

@@ -10,7 +10,8 @@ import orjson
 
 from gateway.cache import Cache
 from gateway.model import Facility, StudyUID
-from gateway.retrieval.desk import Caller, RetrievalDesk
+from gateway.retrieval.desk import RetrievalDesk
+from gateway.retrieval.ruling import Caller
 
 _KEPT = timedelta(seconds=60)
 _MOST = 8

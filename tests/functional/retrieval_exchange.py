@@ -1,5 +1,7 @@
 """A small exchange whose facilities ask the gateway who may fetch what, and the questions that they ask."""
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +10,7 @@ import requests
 from tests import canary
 from tests.facilities.rows import a_series_row
 from tests.functional.small_exchange import SmallExchange, hold_study, patient_id
+from tests.services.exchange import ASSERTION_TYPE, Client, add_client
 
 CT, SR = "2.25.10", "2.25.11"
 """A study of `a` at north with a CT and an SR series, whose UIDs are these and `.1`, `.2`."""
@@ -23,6 +26,8 @@ class Retrieving(SmallExchange):
     """North has a gate, south takes facility-bound tokens, east has its own way in."""
 
     keys_of: dict[str, str]
+    viewer: Client
+    """A client that exchanges its tokens."""
 
     @classmethod
     def of_gates(cls, **settings: str) -> "Retrieving":
@@ -49,6 +54,7 @@ class Retrieving(SmallExchange):
         for name in ("a", "b"):
             made.add_person(name, "north", "south", "east")
         made.start()
+        made.viewer = add_client(made.gateway, "viewer", token_exchange="yes")
         made.keys_of = {id_: made.make_key(id_) for id_ in ("north", "south", "east")}
         for name in ("a", "b"):
             made.search(name, "north")
@@ -83,6 +89,45 @@ class Retrieving(SmallExchange):
         assert answer.content == b""
         return answer
 
+    def exchange(self, resource: str, *, client: Client | None = None, **more: str | None) -> requests.Response:
+        """The answer to a token exchange by the viewer (or `client`), of its own fresh token where none is given."""
+        who = client or self.viewer
+        form = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": who.assertion(self.gateway),
+            "resource": resource,
+            **more,
+        }
+        form.setdefault("subject_token", self.viewers_token)
+        sent = {name: value for name, value in form.items() if value is not None}
+        return requests.post(f"{self.gateway.url}/oauth/token", data=sent, timeout=30)
+
+    @property
+    def viewers_token(self) -> str:
+        """An ordinary access token of the viewer."""
+        return self.viewer.token(self.gateway)
+
+    def bound(self, study: str, facility: str = "south") -> str:
+        """A token of the viewer that is bound to a study at a facility."""
+        answer = self.exchange(f"{link_of(facility)}/studies/{study}")
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+    def introspect(self, token: str, facility: str = "south") -> dict[str, Any]:
+        """What a facility is told of a token."""
+        answer = requests.post(
+            f"{self.gateway.url}/oauth/introspect",
+            data={"token": token},
+            auth=(facility, self.keys_of[facility]),
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
     def ask_orthanc(
         self, path: str, body: Any, facility: str = "south", method: str = "POST", **options: Any
     ) -> requests.Response:
@@ -97,5 +142,18 @@ class Retrieving(SmallExchange):
         answer = self.ask_orthanc("/tokens/validate", body, facility)
         assert answer.status_code == 200, answer.text
         told: dict[str, Any] = answer.json()
-        assert type(told["validity"]) is int and told["validity"] >= 1  # T96
+        assert type(told["validity"]) is int, "T96"
+        assert told["validity"] >= 1, "T96: 0 is remembered for ever"
         return told
+
+
+def link_of(facility: str) -> str:
+    """The address of the facility's own service."""
+    return f"https://pacs.{facility}.example/dicom-web"
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token claims, believed as it is."""
+    payload = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims

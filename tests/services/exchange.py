@@ -134,7 +134,8 @@ def add_client(gateway: Gateway, id_: str = "ehr", *, organization: str = "urn:o
     argv = ["clients", "add", id_, "--name", "Lakeside EHR", "--organization", organization, "--jwks", str(jwks)]
     facility = ("--facility", options["facility"]) if "facility" in options else ()
     scope, purpose = options.get("scope", SCOPE), options.get("purpose", "TREAT")
-    gateway.run(*argv, "--scope", scope, "--purpose", purpose, *facility)
+    exchanges = ("--token-exchange",) if options.get("token_exchange") else ()
+    gateway.run(*argv, "--scope", scope, "--purpose", purpose, *facility, *exchanges)
     return Client(id_, key)
 
 
