@@ -3,14 +3,13 @@
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException
 
+from gateway.app_audit import serve_audit
 from gateway.app_oauth import serve_oauth
 from gateway.app_pages import serve_pages
 from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
 from gateway.config import Settings
 from gateway.cors import Origins, share_with_origins
 from gateway.errors import GatewayError
-from gateway.fhir.audit_face import AuditFace
-from gateway.fhir.audit_routes import audit_blueprint
 from gateway.fhir.cds import cds_blueprint, cds_discovery_blueprint
 from gateway.fhir.consent_face import ConsentFace
 from gateway.fhir.consent_routes import consent_blueprint
@@ -65,8 +64,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     feed = FeedFace(rooms=house.rooms, desk=house.identity, base=settings.fhir_base)
     match = MatchFace(rooms=house.rooms, questions=house.questions, base=settings.fhir_base)
     serve(app, identity_blueprint(pix, feed, match), with_token)
-    audit = AuditFace(rooms=house.rooms, desk=house.audit, keys=house.keys, base=settings.fhir_base)
-    serve(app, audit_blueprint(audit), with_token)
+    serve_audit(app, settings, house, with_token, serve)
     serve(app, capability_blueprint(settings), open_to_anyone("what the server can do is public (FHIR R4 §3.1.1.9)"))
     serve_oauth(app, settings, house, serve)
     retrieval = house.retrieval

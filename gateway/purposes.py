@@ -30,6 +30,32 @@ _PARENT: dict[str, str | None] = {
     "HOPERAT": None,
 }
 
+_WORDS = {
+    "TREAT": "treatment",
+    "CLINTRL": "clinical trial with treatment",
+    "COC": "coordination of care",
+    "ETREAT": "emergency treatment",
+    "BTG": "break-glass emergency",
+    "ERTREAT": "treatment in an emergency room",
+    "POPHLTH": "population health",
+    "TREATDS": "treatment and disclosure",
+    "HRESCH": "research",
+    "CLINTRCH": "clinical trial",
+    "CLINTRCHNPC": "clinical trial without patient care",
+    "CLINTRCHPC": "clinical trial with patient care",
+    "PRECLINTRCH": "preparation of a clinical trial",
+    "PATRQT": "at the patient's request",
+    "FAMRQT": "at the family's request",
+    "PWATRNY": "at the request of who has power of attorney",
+    "SUPNWK": "at the request of the support network",
+    "PUBHLTH": "public health",
+    "DISASTER": "disaster relief",
+    "THREAT": "threat to safety",
+    "HMARKT": "marketing",
+    "HPAYMT": "payment",
+    "HOPERAT": "operations",
+}
+
 KNOWN = frozenset(_PARENT)
 BREAK_GLASS = "BTG"
 
@@ -42,6 +68,11 @@ def is_within(purpose: str, ancestor: str) -> bool:
             return True
         step = _PARENT.get(step)
     return False
+
+
+def in_words(code: str) -> str:
+    """The purpose in words for people; an unknown code as it is."""
+    return _WORDS.get(code, code)
 
 
 def code_of(text: str) -> str | None:

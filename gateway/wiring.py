@@ -11,7 +11,6 @@ from gateway.adapters.registry import FacilityRegistry
 from gateway.adapters.sightings import Sightings
 from gateway.audit.log import open_audit_log
 from gateway.audit.within import AuditWithin
-from gateway.audit_desk import AuditDesk
 from gateway.auth import standing
 from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client, ClientRegistry
@@ -45,7 +44,7 @@ from gateway.mpi.review import ReviewQueue
 from gateway.mpi.source import SourceRecords
 from gateway.rooms import Rooms
 from gateway.turnstile import turnstile
-from gateway.wiring_audit import open_audit_desk, open_log_keeper
+from gateway.wiring_audit import AuditReading, open_audit_reading, open_log_keeper
 from gateway.wiring_oauth import OAuth, open_oauth
 from gateway.wiring_people import People, open_people
 from gateway.wiring_retrieval import Retrieval, open_retrieval
@@ -60,7 +59,7 @@ class House:
 
     rooms: Rooms
     desk: ConsentDesk
-    audit: AuditDesk
+    audit: AuditReading
     identity: IdentityDesk
     questions: PatientQuestions | None
     finder: PatientFinder
@@ -136,7 +135,7 @@ def build_house(settings: Settings) -> House:
             base=settings.fhir_base,
             policies=settings.consent_policy_uris,
         ),
-        audit=open_audit_desk(settings, engine, keys, audit, rooms.clock),
+        audit=open_audit_reading(settings, engine, keys, audit, rooms.clock, registry.all),
         questions=PatientQuestions(engine, keys, matching) if matching else None,
         finder=PatientFinder(engine, keys),
         identity=open_identity_desk(

@@ -1,25 +1,45 @@
 """How the parts that read the audit, and those that follow it, are put together."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import Engine
 
+from gateway.accounting_desk import AccountingDesk
 from gateway.audit.checkpoint import origin_of
 from gateway.audit.checkpoints import Checkpoints
 from gateway.audit.delivery import Delivery
 from gateway.audit.destinations import destinations
+from gateway.audit.log import StoredAuditLog
 from gateway.audit.log_keeper import LogKeeper
 from gateway.audit.places import Records
-from gateway.audit.record import AuditLog
 from gateway.audit.sequence import Sequencer
 from gateway.audit_desk import AuditDesk
 from gateway.config import Settings
 from gateway.db.crypto import KeyRing
+from gateway.model import Facility
 from gateway.rooms import Clock
 from gateway.watch.term_index import TermIndex
 
 
-def open_audit_desk(settings: Settings, engine: Engine, keys: KeyRing, audit: AuditLog, clock: Clock) -> AuditDesk:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReading:
     """Where the audit is read."""
-    return AuditDesk(
+
+    desk: AuditDesk
+    accounting: AccountingDesk
+
+
+def open_audit_reading(
+    settings: Settings,
+    engine: Engine,
+    keys: KeyRing,
+    audit: StoredAuditLog,
+    clock: Clock,
+    facilities: Callable[[], Sequence[Facility]],
+) -> AuditReading:
+    """Both ways of reading it."""
+    desk = AuditDesk(
         engine=engine,
         records=Records(engine, keys),
         index=TermIndex(engine, keys),
@@ -27,10 +47,11 @@ def open_audit_desk(settings: Settings, engine: Engine, keys: KeyRing, audit: Au
         clock=clock,
         base_url=settings.base_url,
     )
+    return AuditReading(desk=desk, accounting=AccountingDesk(audit=audit, facilities=facilities))
 
 
 def open_log_keeper(
-    settings: Settings, engine: Engine, keys: KeyRing, audit: AuditLog, clock: Clock
+    settings: Settings, engine: Engine, keys: KeyRing, audit: StoredAuditLog, clock: Clock
 ) -> LogKeeper:
     """What orders and signs the audit's log, and takes its checkpoints outside, once it is started."""
     origin = origin_of(settings.base_url)
