@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Engine, select
 
 from gateway.audit.canonical import UnreadableRecord, from_canonical
-from gateway.audit.entry import StoredRecord, entry_of, plain_of
+from gateway.audit.entry import RECORD_COLUMNS, StoredRecord, entry_of, plain_of
 from gateway.audit.record import AuditRecord
 from gateway.audit.tables import audit_leaf, audit_record
 from gateway.db.crypto import KeyRing
@@ -21,12 +21,7 @@ from gateway.db.session import reading
 Shown = Callable[[AuditRecord], bool]
 """Which records are shown whole."""
 _PAGE = 500
-_COLUMNS = (
-    audit_leaf.c.log_index,
-    audit_leaf.c.hash,
-    audit_leaf.c.seq,
-    *(audit_record.c[name] for name in StoredRecord._fields[1:]),
-)
+_COLUMNS = (audit_leaf.c.log_index, audit_leaf.c.hash, audit_leaf.c.seq, *RECORD_COLUMNS)
 
 
 class Logged(NamedTuple):
@@ -44,7 +39,7 @@ def log_lines(engine: Engine, keys: KeyRing, shown: Shown) -> Iterator[bytes]:
     after = -1
     while page := _page(engine, after):
         for row in page:
-            yield _line(int(row[0]), bytes(row[1]), StoredRecord(*row[2:]), keys, shown)
+            yield _line(row[0], row[1], StoredRecord(*row[2:]), keys, shown)
         after = page[-1][0]
 
 
@@ -71,8 +66,8 @@ def _page(engine: Engine, after: int) -> Sequence[Sequence[Any]]:
         return [tuple(row) for row in connection.execute(statement)]
 
 
-def _line(index: int, leaf: bytes, stored: StoredRecord, keys: KeyRing, shown: Shown) -> bytes:
-    line = {"index": index, "leaf": leaf.hex()}
+def _line(index: int, leaf: object, stored: StoredRecord, keys: KeyRing, shown: Shown) -> bytes:
+    line = {"index": index, "leaf": leaf.hex() if isinstance(leaf, bytes) else ""}
     if stored.id is not None:
         plain = plain_of(stored, keys)
         line["entry"] = entry_of(stored, plain).decode()

@@ -1,7 +1,7 @@
 """What a serving process does for the log beside its answers: order, sign, take outside. Any process can, none must.
 
 Two threads: a place outside that is slow holds nothing up. Neither ever ends by an error; what fails is said, and tried
-again a second later, by this process or another.
+again soon, by this process or another.
 """
 
 import logging
@@ -19,7 +19,6 @@ from gateway.log import Event, event
 from gateway.metrics import ALERTS, AUDIT_CHECKPOINTS, AUDIT_LOGGED
 
 BROKEN = "audit-log-broken"
-_EVERY_S = 1.0
 _STOP_WITHIN_S = 5.0
 
 
@@ -36,7 +35,9 @@ class LogKeeper:
         *,
         every_records: int,
         every: timedelta,
+        pause: timedelta = timedelta(seconds=1),
     ) -> None:
+        """`every_records` and `every`: when the log is signed anew. `pause`: between two looks at what is to do."""
         self._sequencer = sequencer
         self._checkpoints = checkpoints
         self._delivery = delivery
@@ -44,6 +45,7 @@ class LogKeeper:
         self._clock = clock
         self._every_records = every_records
         self._every = every
+        self._pause_s = pause.total_seconds()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self._said_broken = False
@@ -65,8 +67,8 @@ class LogKeeper:
 
     def keep(self) -> None:
         """What waits is in the log, and the log is signed where that is due. Raises GatewayError."""
-        AUDIT_LOGGED.inc(self._sequencer.run())
         try:
+            AUDIT_LOGGED.inc(self._sequencer.run())
             made = self._checkpoints.make(self._clock(), every_records=self._every_records, every=self._every)
         except AuditLogBroken as exc:
             self._say_broken(exc)
@@ -82,7 +84,7 @@ class LogKeeper:
             self._audit.record([alert_record(BROKEN, self._clock(), (("why", exc.reason),))])
 
     def _repeat(self, name: str, work: Callable[[], None]) -> None:
-        while not self._ended.wait(_EVERY_S):
+        while not self._ended.wait(self._pause_s):
             try:
                 work()
                 self._failing.discard(name)

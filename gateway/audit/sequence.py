@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, bindparam, delete, func, select
 
-from gateway.audit.entry import StoredRecord, leaf_of
+from gateway.audit.entry import RECORD_COLUMNS, StoredRecord, leaf_of
 from gateway.audit.tables import audit_leaf, audit_node, audit_record, audit_unlogged
 from gateway.audit.tree import StoredTree
 from gateway.db.crypto import KeyRing
@@ -24,7 +24,7 @@ _PAUSE_S = 0.02
 
 _LOCK = Prepared(select(func.pg_try_advisory_xact_lock(_LOCK_KEY)))
 _WAITING = Prepared(
-    select(audit_unlogged.c.seq, *(audit_record.c[name] for name in StoredRecord._fields[1:]))
+    select(audit_unlogged.c.seq, *RECORD_COLUMNS)
     .select_from(audit_unlogged.outerjoin(audit_record, audit_record.c.seq == audit_unlogged.c.seq))
     .order_by(audit_unlogged.c.seq)
     .limit(_BATCH)

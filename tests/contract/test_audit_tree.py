@@ -9,7 +9,7 @@ from sqlalchemy import Engine, delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from gateway.audit.checkpoints import Checkpoints
-from gateway.audit.entry import StoredRecord, leaf_of
+from gateway.audit.entry import RECORD_COLUMNS, StoredRecord, leaf_of
 from gateway.audit.log import StoredAuditLog, open_audit_log
 from gateway.audit.merkle import is_consistent, is_included, root_of
 from gateway.audit.sequence import Sequencer
@@ -55,9 +55,9 @@ def _leaves(engine: Engine) -> list[tuple[int, int, bytes]]:
 
 
 def _stored(engine: Engine) -> list[StoredRecord]:
-    columns = [audit_record.c[name] for name in StoredRecord._fields]
+    statement = select(audit_record.c.seq, *RECORD_COLUMNS).order_by(audit_record.c.seq)
     with engine.connect() as connection:
-        return [StoredRecord(*row) for row in connection.execute(select(*columns).order_by(audit_record.c.seq))]
+        return [StoredRecord(*row) for row in connection.execute(statement)]
 
 
 def test_records_are_logged_in_the_order_they_were_stored_each_once(

@@ -17,12 +17,12 @@ from types import ModuleType
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, text, update
 
 from gateway.audit.canonical import to_canonical
 from gateway.audit.checkpoint import public_key_line, signed_checkpoint
 from gateway.audit.checkpoints import Checkpoints
-from gateway.audit.entry import StoredRecord, leaf_of
+from gateway.audit.entry import RECORD_COLUMNS, StoredRecord, leaf_of
 from gateway.audit.log import open_audit_log
 from gateway.audit.log_export import log_lines
 from gateway.audit.retention import first_kept, prune
@@ -160,8 +160,7 @@ def _insert(connection: Connection, keys: KeyRing) -> None:
     connection.execute(insert(audit_record).values(seq=99, id=record.id, **row))
     for index in range(42, 6, -1):
         connection.execute(update(audit_leaf).where(audit_leaf.c.log_index == index).values(log_index=index + 1))
-    stored = StoredRecord(99, record.id, NOON, record.kind, record.outcome, sealed)
-    connection.execute(insert(audit_leaf).values(log_index=7, seq=99, hash=leaf_of(stored, keys)))
+    connection.execute(insert(audit_leaf).values(log_index=7, seq=99, hash=_leaf(connection, keys, 99)))
 
 
 def _swap_leaves(connection: Connection, _: KeyRing) -> None:
@@ -194,9 +193,20 @@ def _change_outcome(connection: Connection, _: KeyRing) -> None:
 
 def _edit_and_hash_again(connection: Connection, keys: KeyRing) -> None:
     _edit(connection, keys)
-    columns = [audit_record.c[name] for name in StoredRecord._fields]
-    stored = StoredRecord(*connection.execute(select(*columns).where(audit_record.c.seq == 8)).one())
-    connection.execute(update(audit_leaf).where(audit_leaf.c.log_index == 7).values(hash=leaf_of(stored, keys)))
+    changed = update(audit_leaf).where(audit_leaf.c.log_index == 7)
+    connection.execute(changed.values(hash=_leaf(connection, keys, 8)))
+
+
+def _leaf(connection: Connection, keys: KeyRing, seq: int) -> bytes:
+    row = connection.execute(select(audit_record.c.seq, *RECORD_COLUMNS).where(audit_record.c.seq == seq)).one()
+    return leaf_of(StoredRecord(*row), keys)
+
+
+def _confuse_types(connection: Connection, _: KeyRing) -> None:
+    # SQLite takes any type in any column.
+    connection.execute(text("UPDATE audit_record SET recorded_at = 'noon', kind = x'00', id = 7 WHERE seq = 8"))
+    connection.execute(text("UPDATE audit_record SET sealed = 'sealed', recorded_at = 1e300 WHERE seq = 9"))
+    connection.execute(text("UPDATE audit_leaf SET hash = 'hash' WHERE log_index = 9"))
 
 
 def _delete_the_beginning(connection: Connection, _: KeyRing) -> None:
@@ -218,6 +228,7 @@ def _delete_the_beginning(connection: Connection, _: KeyRing) -> None:
         (_change_time, "index 7:"),
         (_change_outcome, "index 7:"),
         (_edit_and_hash_again, "index 0 to 9:"),
+        (_confuse_types, "index 7:"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
