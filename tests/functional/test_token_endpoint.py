@@ -368,32 +368,57 @@ def test_behind_a_proxy_that_ends_tls_the_settings_name_the_audience(
 
 
 @pytest.mark.parametrize("path", ["/.well-known/smart-configuration", "/fhir/r4/.well-known/smart-configuration"])
-def test_discovery_tells_the_truth(path: str, client: FlaskClient) -> None:
-    """SMART's required fields and SMART Imaging's capabilities; no authorization endpoint, no OpenID Connect."""
+def test_well_known_capabilities_stu2_discovery_tells_the_truth(path: str, client: FlaskClient) -> None:
+    """SMART's required fields for app launch and Backend Services, and SMART Imaging's capabilities; absolute URLs."""
     answer = client.get(path, headers={"Accept": "text/html"})
     assert answer.mimetype == "application/json"
     told = answer.get_json()
+    assert told["issuer"] == BASE_URL
     assert told["token_endpoint"] == TOKEN_URL
-    assert told["grant_types_supported"] == ["client_credentials"]
-    assert told["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
+    assert {"client_credentials", "authorization_code", "refresh_token"} <= set(told["grant_types_supported"])
+    assert set(told["token_endpoint_auth_methods_supported"]) == {"private_key_jwt", "none"}
     assert set(told["token_endpoint_auth_signing_alg_values_supported"]) == {"RS384", "ES384"}
     assert told["code_challenge_methods_supported"] == ["S256"]
+    assert told["response_types_supported"] == ["code"]
     assert {
+        "launch-standalone",
+        "authorize-post",
+        "client-public",
         "client-confidential-asymmetric",
+        "sso-openid-connect",
+        "context-standalone-patient",
+        "permission-patient",
+        "permission-user",
+        "permission-offline",
         "permission-v1",
         "permission-v2",
         "smart-imaging-access",
+        "http://fhir.org/argonaut/smart-imaging/capabilities/app-launch",
         "http://fhir.org/argonaut/smart-imaging/capabilities/backend-services",
-    } == set(told["capabilities"])
-    assert told.keys().isdisjoint({"authorization_endpoint", "issuer", "jwks_uri"})
+    } <= set(told["capabilities"])
+    for name in ("authorization", "token", "introspection", "revocation"):
+        assert told[f"{name}_endpoint"].startswith(BASE_URL + "/oauth/")
+    assert "client-confidential-symmetric" not in told["capabilities"], "there are no client secrets"
+    assert "launch-ehr" not in told["capabilities"]
 
 
 def test_rfc_8414_metadata_names_issuer_and_keys(client: FlaskClient) -> None:
-    """As RFC 8414 §2 requires."""
+    """As RFC 8414 §2 requires, and that answers name us (RFC 9207)."""
     told = client.get("/.well-known/oauth-authorization-server").get_json()
     assert told["issuer"] == BASE_URL
     assert told["jwks_uri"] == BASE_URL + "/.well-known/jwks.json"
-    assert told["response_types_supported"] == []
+    assert told["response_types_supported"] == ["code"]
+    assert told["authorization_response_iss_parameter_supported"] is True
+
+
+def test_smart_openid_required_configuration_fields_are_there(client: FlaskClient) -> None:
+    """OpenID Connect Discovery §3, as Inferno asks for it, below the issuer."""
+    told = client.get("/.well-known/openid-configuration").get_json()
+    assert told["issuer"] == BASE_URL
+    required = ("authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported")
+    assert all(told[name] for name in required)
+    assert told["subject_types_supported"] == ["public"]
+    assert told["id_token_signing_alg_values_supported"] == ["RS256"]
 
 
 def test_published_keys_are_public(client: FlaskClient, keys: KeyRing) -> None:
@@ -406,7 +431,7 @@ def test_published_keys_are_public(client: FlaskClient, keys: KeyRing) -> None:
 
 def test_t123_any_page_reads_the_documents_and_none_gets_a_token(client: FlaskClient, ask: Ask) -> None:
     """CORS `*` without credentials on what is public; nothing on the token endpoint."""
-    for path in ("jwks.json", "smart-configuration", "oauth-authorization-server"):
+    for path in ("jwks.json", "smart-configuration", "oauth-authorization-server", "openid-configuration"):
         answer = client.get(f"/.well-known/{path}", headers={"Origin": "https://evil.example"})
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "Access-Control-Allow-Credentials" not in answer.headers
