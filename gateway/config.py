@@ -2,26 +2,22 @@
 
 import ipaddress
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from gateway.environment import Network, Reader, host_and_port_of
 from gateway.errors import ConfigurationError
 from gateway.model import ImplicitPolicy
-from gateway.rates import DEFAULTS, Rates, parse_rates
+from gateway.rates import DEFAULTS, Rates
 from gateway.web_origin import origin_of
 
 Environment = Literal["development", "production"]
 Switch = Literal["off", "on"]
-T = TypeVar("T")
-S = TypeVar("S", bound=str)
-_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s:][^\s]*")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_SHORTEST_SECRET = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +62,19 @@ class Settings:
     audit_checkpoint_urls: tuple[str, ...] = ()
     audit_checkpoint_syslog: str = ""
     audit_retention_years: int = 6
+    alert_webhook: str = ""
+    alert_webhook_secret: str = field(default="", repr=False)
+    alert_smtp: str = field(default="", repr=False)
+    alert_mail_from: str = ""
+    alert_mail_to: tuple[str, ...] = ()
+    alert_not_found: int = 30
+    alert_patients: int = 50
+    atna_syslog: str = ""
+    atna_ca_file: Path | None = None
+    atna_cert_file: Path | None = None
+    atna_key_file: Path | None = None
     cors_origins: frozenset[str] = frozenset()
+    viewer_client: str = ""
 
     @property
     def fhir_base(self) -> str:
@@ -91,12 +99,12 @@ class Settings:
     @property
     def adt_address(self) -> tuple[str, int] | None:
         """Where the HL7 v2 feed listens; None where it doesn't."""
-        return _host_and_port(self.adt_listen) if self.adt_listen else None
+        return host_and_port_of(self.adt_listen) if self.adt_listen else None
 
     @property
     def adt_metrics_address(self) -> tuple[str, int] | None:
         """Where the HL7 v2 feed's own `/metrics` listens; None where it doesn't."""
-        return _host_and_port(self.adt_metrics_listen) if self.adt_metrics_listen else None
+        return host_and_port_of(self.adt_metrics_listen) if self.adt_metrics_listen else None
 
     @property
     def production(self) -> bool:
@@ -106,7 +114,7 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """The settings in `env`. Raises ConfigurationError that lists every problem."""
-        reader = _Reader(env)
+        reader = Reader(env)
         host, port = reader.host_and_port("GATEWAY_LISTEN", "127.0.0.1:8080")
         environment = reader.choice("GATEWAY_ENVIRONMENT", get_args(Environment), "development")
         data_dir = Path(reader.text("GATEWAY_DATA_DIR", "./var"))
@@ -150,7 +158,19 @@ class Settings:
             audit_checkpoint_urls=tuple(reader.words("GATEWAY_AUDIT_CHECKPOINT_URLS")),
             audit_checkpoint_syslog=reader.text("GATEWAY_AUDIT_CHECKPOINT_SYSLOG", ""),
             audit_retention_years=reader.number("GATEWAY_AUDIT_RETENTION_YEARS", 6, 1, 100),
+            alert_webhook=reader.text("GATEWAY_ALERT_WEBHOOK", ""),
+            alert_webhook_secret=reader.text("GATEWAY_ALERT_WEBHOOK_SECRET", ""),
+            alert_smtp=reader.text("GATEWAY_ALERT_SMTP", ""),
+            alert_mail_from=reader.text("GATEWAY_ALERT_MAIL_FROM", ""),
+            alert_mail_to=tuple(reader.words("GATEWAY_ALERT_MAIL_TO")),
+            alert_not_found=reader.number("GATEWAY_ALERT_NOT_FOUND", 30, 1, 1_000_000),
+            alert_patients=reader.number("GATEWAY_ALERT_PATIENTS", 50, 1, 1_000_000),
+            atna_syslog=reader.text("GATEWAY_ATNA_SYSLOG", ""),
+            atna_ca_file=reader.path("GATEWAY_ATNA_CA_FILE"),
+            atna_cert_file=reader.path("GATEWAY_ATNA_CERT_FILE"),
+            atna_key_file=reader.path("GATEWAY_ATNA_KEY_FILE"),
             cors_origins=frozenset(reader.words("GATEWAY_CORS_ORIGINS")),
+            viewer_client=reader.text("GATEWAY_VIEWER_CLIENT", ""),
         )
         problems = [
             *reader.problems,
@@ -158,6 +178,8 @@ class Settings:
             *_adt_problems(settings),
             *_adt_metrics_problems(settings),
             *_checkpoint_problems(settings),
+            *_alert_problems(settings),
+            *_atna_problems(settings),
             *_cors_problems(settings),
             *_unknown(env),
         ]
@@ -215,7 +237,7 @@ def _adt_metrics_problems(settings: Settings) -> list[str]:
     if not settings.adt_metrics_listen:
         return []
     try:
-        host, _ = _host_and_port(settings.adt_metrics_listen)
+        host, _ = host_and_port_of(settings.adt_metrics_listen)
     except ValueError:
         return ["GATEWAY_ADT_METRICS_LISTEN must be host:port"]
     # Whoever may read the gateway's own counts is a matter of GATEWAY_METRICS_ALLOW; here it is this machine.
@@ -235,7 +257,7 @@ def _adt_problems(settings: Settings) -> list[str]:
     if not settings.adt_listen:
         return problems
     try:
-        host, _ = _host_and_port(settings.adt_listen)
+        host, _ = host_and_port_of(settings.adt_listen)
     except ValueError:
         return [*problems, "GATEWAY_ADT_LISTEN must be host:port"]
     if settings.production and not settings.adt_tls_ca_file and not _is_loopback(host):
@@ -254,6 +276,46 @@ def _checkpoint_problems(settings: Settings) -> list[str]:
     if settings.audit_checkpoint_syslog and not _is_syslog_address(settings.audit_checkpoint_syslog):
         problems.append("GATEWAY_AUDIT_CHECKPOINT_SYSLOG must be udp://host:port, tcp://host:port or tls://host:port")
     return problems
+
+
+def _alert_problems(settings: Settings) -> list[str]:
+    problems = []
+    if settings.alert_webhook:
+        if not _is_web_address(settings.alert_webhook):
+            problems.append("GATEWAY_ALERT_WEBHOOK must be an http(s) URL")
+        elif settings.production and not settings.alert_webhook.startswith("https:"):
+            problems.append("GATEWAY_ALERT_WEBHOOK must be https in production")
+        if len(settings.alert_webhook_secret) < _SHORTEST_SECRET:
+            problems.append(f"GATEWAY_ALERT_WEBHOOK needs GATEWAY_ALERT_WEBHOOK_SECRET, {_SHORTEST_SECRET} characters")
+    if settings.alert_smtp:
+        if not _is_address(settings.alert_smtp, "smtp", "smtps"):
+            problems.append("GATEWAY_ALERT_SMTP must be smtp://[user:password@]host:port, or smtps://")
+        if not settings.alert_mail_from or not settings.alert_mail_to:
+            problems.append("GATEWAY_ALERT_SMTP needs GATEWAY_ALERT_MAIL_FROM and GATEWAY_ALERT_MAIL_TO")
+    return problems
+
+
+def _atna_problems(settings: Settings) -> list[str]:
+    files = {"CA": settings.atna_ca_file, "CERT": settings.atna_cert_file, "KEY": settings.atna_key_file}
+    problems = [
+        f"GATEWAY_ATNA_{name}_FILE: {file} is not there"
+        for name, file in files.items()
+        if file and not os.path.isfile(file)
+    ]
+    if (settings.atna_cert_file is None) != (settings.atna_key_file is None):
+        problems.append("GATEWAY_ATNA_CERT_FILE and GATEWAY_ATNA_KEY_FILE go together")
+    if settings.atna_syslog and not _is_address(settings.atna_syslog, "tls"):
+        problems.append("GATEWAY_ATNA_SYSLOG must be tls://host:port")
+    return problems
+
+
+def _is_address(url: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme in schemes and parts.hostname and parts.port
+    except ValueError:
+        return False
+    return bool(named) and not (parts.path or parts.query or parts.fragment)
 
 
 def _is_web_address(url: str) -> bool:
@@ -280,13 +342,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _host_and_port(text: str) -> tuple[str, int]:
-    parts = urlsplit("//" + text)
-    if not parts.hostname or not parts.port or parts.path:
-        raise ValueError
-    return parts.hostname, parts.port
-
-
 KNOWN = frozenset(
     "GATEWAY_" + name.upper()
     for name in (
@@ -300,89 +355,13 @@ KNOWN = frozenset(
         *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
         *("audit_checkpoint_records", "audit_checkpoint_seconds", "audit_checkpoint_dir", "audit_checkpoint_urls"),
         *("audit_checkpoint_syslog", "audit_retention_years"),
-        "cors_origins",
+        *("alert_webhook", "alert_webhook_secret", "alert_smtp", "alert_mail_from", "alert_mail_to"),
+        *("alert_not_found", "alert_patients"),
+        *("atna_syslog", "atna_ca_file", "atna_cert_file", "atna_key_file"),
+        *("cors_origins", "viewer_client"),
     )
 )
 
 
 def _unknown(env: Mapping[str, str]) -> list[str]:
     return [f"{name} is not a setting" for name in sorted(env) if name.startswith("GATEWAY_") and name not in KNOWN]
-
-
-class _Reader:
-    """Reads typed values and gathers what is wrong, so that an operator sees all of it at once."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.problems: list[str] = []
-
-    def text(self, name: str, default: str) -> str:
-        return self._env.get(name, "").strip() or default
-
-    def path(self, name: str) -> Path | None:
-        text = self.text(name, "")
-        return Path(text) if text else None
-
-    def words(self, name: str) -> list[str]:
-        return [word for word in re.split(r"[,\s]+", self._env.get(name, "")) if word]
-
-    def uris(self, name: str) -> frozenset[str]:
-        words = self.words(name)
-        if not all(_ABSOLUTE_URI.fullmatch(word) for word in words):
-            self.problems.append(f"{name} must be absolute URIs, such as urn:oid:2.999, separated by spaces or commas")
-        return frozenset(words)
-
-    def _parsed(self, name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
-        text = self._env.get(name, "").strip()
-        if not text:
-            return default
-        try:
-            return parse(text)
-        except ValueError:
-            self.problems.append(f"{name} must be {expected}")
-            return default
-
-    def number(self, name: str, default: int, least: int, most: int) -> int:
-        def parse(text: str) -> int:
-            value = int(text)
-            if not least <= value <= most:
-                raise ValueError
-            return value
-
-        return self._parsed(name, default, parse, f"a whole number from {least} to {most}")
-
-    def rates(self, name: str) -> Rates:
-        return self._parsed(name, DEFAULTS, parse_rates, "kind=number words, such as identifiers=1000")
-
-    def bits(self, name: str) -> float | None:
-        def parse(text: str) -> float | None:
-            value = float(text)
-            if not -100 <= value <= 100:
-                raise ValueError
-            return value
-
-        return self._parsed(name, None, parse, "a number of bits from -100 to 100")
-
-    def choice(self, name: str, choices: tuple[S, ...], default: S) -> S:
-        def parse(text: str) -> S:
-            return choices[choices.index(text)]
-
-        return self._parsed(name, default, parse, "one of " + ", ".join(choices))
-
-    def host_and_port(self, name: str, default: str) -> tuple[str, int]:
-        return self._parsed(name, _host_and_port(default), _host_and_port, "host:port")
-
-    def time_zone(self, name: str, default: str) -> str:
-        def parse(text: str) -> str:
-            try:
-                return ZoneInfo(text).key
-            except (ZoneInfoNotFoundError, OSError) as exc:
-                raise ValueError from exc
-
-        return self._parsed(name, default, parse, "the IANA name of a time zone, such as Europe/Zurich")
-
-    def networks(self, name: str, default: str) -> tuple[Network, ...]:
-        def parse(text: str) -> tuple[Network, ...]:
-            return tuple(ipaddress.ip_network(word) for word in re.split(r"[,\s]+", text) if word)
-
-        return self._parsed(name, parse(default), parse, "addresses or networks (CIDR), separated by spaces or commas")

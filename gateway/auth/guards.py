@@ -15,7 +15,7 @@ from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.break_glass import NO_DECLARATIONS, Declarations, require_standing
 from gateway.auth.people import STAFF, Role, SignIn, SignIns
 from gateway.auth.session_cookie import SessionCookie
-from gateway.config import Network
+from gateway.environment import Network
 from gateway.errors import AccessRefused, FreshSignInNeeded, NotAuthenticated, SecondFactorNeeded, SignInNeeded
 from gateway.limits import NO_LIMITS, Limiter, require_within
 from gateway.model import Requester
