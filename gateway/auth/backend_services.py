@@ -22,7 +22,14 @@ from gateway.auth.client_assertion import AssertionRefused, AssertionVerifier, V
 from gateway.auth.clients import Client, UnauthorizedClient
 from gateway.auth.signing_keys import SigningKeys
 from gateway.auth.tokens import LIFETIME, AccessToken, issue_access_token
-from gateway.errors import AccessRefused, AuditUnavailable, DependencyUnavailable, GatewayError, ScopeMissing
+from gateway.errors import (
+    AccessRefused,
+    AuditUnavailable,
+    DependencyUnavailable,
+    GatewayError,
+    PurposeNotAllowed,
+    ScopeMissing,
+)
 from gateway.log import Event, event
 from gateway.metrics import TOKENS
 
@@ -76,7 +83,7 @@ class BackendServices:
             verified = self._verifier.verify(asked.assertion, client_id=asked.client_id, now=now)
             statement = parse_statement(verified.claims)
             token, rests_on = self._decide(verified.client, statement, asked, now)
-            self._audit.record([_issued(asked, verified.client, token, rests_on, self._issuer, now)])
+            self._audit.record([_issued(asked, verified.client, token, statement, rests_on, self._issuer, now)])
         except (AssertionRefused, AccessRefused) as exc:
             self._tell_refusal(asked, exc, _client_of(exc, verified), statement, now)
             raise
@@ -114,6 +121,7 @@ class BackendServices:
             scopes=scopes,
             purposes=purposes,
             subject=subject,
+            context=statement.context,
             patient=declaration.patient if declaration else None,
             declaration=declaration.id if declaration else None,
             useful=declaration.until - now if declaration else LIFETIME,
@@ -142,9 +150,15 @@ class BackendServices:
                 network=asked.network,
             )
         patient = statement.break_glass.patient if statement.break_glass else None
+        details = statement.context.facts()
+        if client is not None and isinstance(exc, PurposeNotAllowed):
+            # Beside what was asked for, which is in `who`: what might have been (T41).
+            details += (("registered_purposes", " ".join(client.purposes)),)
         # A refusal stands whether or not it could be stored; the audit log tells where it could not.
         with suppress(AuditUnavailable):
-            record = _record(asked, "token-refused", "refused", who, now, reason=exc.reason, patient=patient)
+            record = _record(
+                asked, "token-refused", "refused", who, now, reason=exc.reason, patient=patient, details=details
+            )
             self._audit.record([record])
 
 
@@ -166,7 +180,13 @@ def _client_of(exc: GatewayError, verified: VerifiedAssertion | None) -> Client 
 
 
 def _issued(
-    asked: TokenRequest, client: Client, token: AccessToken, rests_on: RestsOn, issuer: str, now: datetime
+    asked: TokenRequest,
+    client: Client,
+    token: AccessToken,
+    statement: Statement,
+    rests_on: RestsOn,
+    issuer: str,
+    now: datetime,
 ) -> AuditRecord:
     who = Who(
         client_id=client.id,
@@ -182,6 +202,7 @@ def _issued(
         network=asked.network,
     )
     details = [("scope", " ".join(token.scopes)), ("expires_at", token.expires_at.isoformat())]
+    details += statement.context.facts()
     patient = None
     if rests_on is not None:
         declaration, is_new = rests_on

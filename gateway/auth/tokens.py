@@ -9,7 +9,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jws import JWSRegistry
 
-from gateway.auth.b2b import Subject
+from gateway.auth.b2b import Context, Subject
 from gateway.auth.clients import Client
 from gateway.auth.signing_keys import SigningKeys
 from gateway.db.crypto import SIGNING_ALGORITHM
@@ -54,6 +54,7 @@ def issue_access_token(
     purposes: tuple[str, ...],
     now: datetime,
     subject: Subject = Subject(),  # noqa: B008  # frozen
+    context: Context = Context(),  # noqa: B008  # frozen
     patient: PatientID | None = None,
     declaration: str | None = None,
     granted: Granted | None = None,
@@ -79,7 +80,7 @@ def issue_access_token(
         "scope": " ".join(scopes),
         "extensions": {
             "ihe_iua": {"purpose_of_use": [{"system": SYSTEM, "code": code} for code in purposes]},
-            "hl7-b2b": _b2b(client, purposes, subject),
+            "hl7-b2b": _b2b(client, purposes, subject, context),
         },
     }
     if patient is not None:
@@ -108,13 +109,18 @@ def sign(keys: SigningKeys, claims: Mapping[str, Any], kind: str = TYPE) -> str:
     return jwt.encode(header, dict(claims), signing, registry=_REGISTRY)
 
 
-def _b2b(client: Client, purposes: tuple[str, ...], subject: Subject) -> dict[str, Any]:
+def _b2b(client: Client, purposes: tuple[str, ...], subject: Subject, context: Context) -> dict[str, Any]:
+    # The name is that of the organisation that is stated: it stands beside the registered one only where they agree.
+    agrees = context.organization_id in (None, client.organization)
     stated = {
         "version": "1",
         "organization_id": client.organization,
+        "organization_name": context.organization_name if agrees else None,
         "subject_id": subject.id,
         "subject_name": subject.name,
         "subject_role": subject.role,
         "purpose_of_use": [f"{URN}#{code}" for code in purposes],
+        "consent_policy": list(context.consent_policies) or None,
+        "consent_reference": list(context.consent_references) or None,
     }
     return {name: value for name, value in stated.items() if value is not None}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.auth.b2b import Statement, parse_statement
+from gateway.auth.b2b import Context, Statement, parse_statement
 from gateway.errors import AccessRefused
 
 
@@ -77,3 +77,61 @@ def test_t047_a_break_glass_without_its_patient_or_reason_is_refused(declared: d
     """Also one for many patients at once."""
     with pytest.raises(AccessRefused):
         parse_statement(_claims(declared))
+
+
+POLICY = "https://trust.example/policies/treatment"
+CONSENT = "https://ehr.example/fhir/r4/Consent/7"
+
+
+def test_the_whole_b2b_object_is_understood() -> None:
+    """Organisation, consent policies and consents, each once and as written."""
+    stated = parse_statement(
+        _claims(
+            version="1",
+            organization_id="https://north.example",
+            organization_name="North Hospital",
+            subject_id="urn:oid:2.16.840.1.113883.4.6#1234567890",
+            purpose_of_use=["urn:oid:2.16.840.1.113883.5.8#TREAT"],
+            consent_policy=[POLICY, POLICY],
+            consent_reference=[CONSENT, "http://ehr.example/DocumentReference/a-1/_history/2"],
+            something_newer={"x": 1},
+        )
+    )
+    assert stated.purposes == ("TREAT",)
+    assert stated.context == Context(
+        organization_id="https://north.example",
+        organization_name="North Hospital",
+        consent_policies=(POLICY,),
+        consent_references=(CONSENT, "http://ehr.example/DocumentReference/a-1/_history/2"),
+    )
+    assert ("stated_consent_reference", CONSENT) in stated.context.facts()
+
+
+@pytest.mark.parametrize(
+    ("named", "b2b"),
+    [
+        ("version", {"version": "2"}),
+        ("version", {"version": 1}),
+        ("version", {"version": None}),
+        ("organization_id", {"organization_id": "North Hospital"}),
+        ("organization_id", {"organization_id": ["urn:oid:2.999"]}),
+        ("organization_name", {"organization_name": "North\nHospital"}),
+        ("consent_policy", {"consent_policy": POLICY}),
+        ("consent_policy", {"consent_policy": ["treatment"]}),
+        ("consent_policy", {"consent_policy": [POLICY] * 5}),
+        ("consent_policy", {"consent_policy": [POLICY + "x" * 256]}),
+        ("consent_policy", {"consent_policy": [POLICY + "\n"]}),
+        ("consent_reference", {"consent_reference": [CONSENT]}),
+        ("consent_reference", {"consent_policy": [POLICY], "consent_reference": ["Consent/7"]}),
+        ("consent_reference", {"consent_policy": [POLICY], "consent_reference": ["https://ehr.example/Patient/7"]}),
+        ("consent_reference", {"consent_policy": [POLICY], "consent_reference": ["file:///etc/Consent/7"]}),
+        ("consent_reference", {"consent_policy": [POLICY], "consent_reference": [{"reference": CONSENT}]}),
+        ("consent_reference", {"consent_policy": [POLICY], "consent_reference": CONSENT}),
+    ],
+)
+def test_a_b2b_claim_that_is_wrong_is_refused_by_name(named: str, b2b: dict[str, Any]) -> None:
+    """And not skipped; its value is not repeated."""
+    with pytest.raises(AccessRefused) as refused:
+        parse_statement(_claims(**b2b))
+    assert named in refused.value.reason
+    assert "example" not in refused.value.reason

@@ -153,6 +153,33 @@ def test_t041_a_purpose_that_is_not_registered_is_refused(services: BackendServi
     with pytest.raises(PurposeNotAllowed):
         services.issue(_asked(an_assertion(b2b={"purpose_of_use": ["HMARKT"]})), _now())
     assert audit.records[0].reason == "the client is not registered for this purpose of use"
+    assert audit.records[0].who.purposes == ("HMARKT",)
+    assert ("registered_purposes", "TREAT") in audit.records[0].details
+
+
+def test_the_rest_of_a_b2b_statement_is_handed_on_and_recorded_and_decides_nothing(
+    services: BackendServices, audit: FakeAuditLog
+) -> None:
+    """The organisation of the token is the registered one; consents that are named stand in the audit as stated."""
+    b2b = {
+        "version": "1",
+        "purpose_of_use": ["TREAT"],
+        "organization_id": "https://elsewhere.example",
+        "organization_name": "Elsewhere",
+        "consent_policy": ["urn:oid:2.999.1"],
+        "consent_reference": ["https://elsewhere.example/fhir/Consent/7"],
+    }
+    token = services.issue(_asked(an_assertion(b2b=b2b)), _now())
+    told = json.loads(base64.urlsafe_b64decode(token.value.split(".")[1] + "=="))["extensions"]["hl7-b2b"]
+    assert told["organization_id"] == "north"
+    assert "organization_name" not in told
+    assert told["consent_policy"] == ["urn:oid:2.999.1"]
+    assert told["consent_reference"] == ["https://elsewhere.example/fhir/Consent/7"]
+    for fact in (
+        ("stated_organization_id", "https://elsewhere.example"),
+        ("stated_consent_reference", "https://elsewhere.example/fhir/Consent/7"),
+    ):
+        assert fact in audit.records[0].details
 
 
 def emergency_services(keys: KeyRing, audit: FakeAuditLog, declarations: FakeDeclarations) -> BackendServices:
