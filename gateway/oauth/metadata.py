@@ -14,6 +14,7 @@ from gateway.auth.client_keys import ALGORITHMS
 from gateway.auth.signing_keys import SigningKeys
 from gateway.config import Settings
 from gateway.db.crypto import SIGNING_ALGORITHM
+from gateway.imaging.coding_schemes import DCM
 from gateway.oauth.token_exchange import GRANT_TYPE as TOKEN_EXCHANGE
 
 GRANT_TYPES = ("client_credentials", "authorization_code", "refresh_token", TOKEN_EXCHANGE)
@@ -24,6 +25,8 @@ SCOPES = (
     *("system/ImagingStudy.rs", "system/ImagingStudy.r", "system/ImagingStudy.s", "system/Patient.rs"),
     *("system/Consent.cruds", "system/AuditEvent.rs", "patient/ImagingStudy.rs", "patient/Patient.rs"),
     *("patient/Consent.cruds", "patient/AuditEvent.rs", "user/ImagingStudy.rs", "user/Patient.rs"),
+    # Granular ones by example: each parameter of `auth/granular.py` may be asked for, with any value.
+    *(f"{context}/ImagingStudy.rs?modality={DCM}|CT" for context in ("system", "patient", "user")),
     *WORDS,
 )
 CAPABILITIES = (
