@@ -19,9 +19,11 @@ from werkzeug.test import TestResponse
 from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
 from gateway.auth.people import Account, Role
+from gateway.db.session import open_database
 from gateway.errors import AuditUnavailable
 from gateway.model import ClientID, PatientID
 from tests.factories_auth import a_client_key, a_jwks, an_assertion
+from tests.factories_mpi import Index, a_patient
 from tests.functional.people_app import Browser, PeopleApp
 
 CALLBACK = "https://app.example/callback"
@@ -76,6 +78,7 @@ class AppExchange(PeopleApp):
     def __init__(self, sqlite_url: str, keys_file: Path, **settings: str) -> None:
         super().__init__(sqlite_url, keys_file, **settings)
         self.clock.now = datetime.now(UTC)
+        self.engine = open_database(sqlite_url)
         self.registry = DatabaseClientStore(self.engine)
         self.base = self.settings.base_url
         for app in (an_app(), a_confidential_app()):
@@ -84,6 +87,17 @@ class AppExchange(PeopleApp):
         self.verifier = Verifier()
         self._pats: tuple[datetime, Browser] | None = None
         self.client = self.app.test_client()
+
+    def close(self) -> None:
+        """Nothing of it is left open."""
+        super().close()
+        self.engine.dispose()
+
+    def add_person(self, given: str) -> PatientID:
+        """A person of the index of that given name."""
+        index = Index(self.engine, self.house.keys)
+        index.save(a_patient(given, given=[given.title()], family="Example"))
+        return index.person(given)
 
     def parameters(self, **changes: str | None) -> Parameters:
         """A request of the public app; a change to None leaves a parameter out."""
