@@ -8,8 +8,8 @@ Several scopes add up.
   and reaches nothing.
 - `patient/…` reaches something only with a token that is bound to a patient. A token without that binding is never
   treated as if it were a system's.
-- `user/…` reaches something only with a token of somebody who signed in, `system/…` only with one of a system that
-  asks for itself.
+- `user/…` reaches something only with a token of somebody who signed in (a clinician: `auth/capacities.py`), and no
+  more than reading images, patients and consents; `system/…` only with one of a system that asks for itself.
 - Endpoint and Organization are a directory: any valid token reads them.
 """
 
@@ -30,6 +30,9 @@ Interaction = Literal["c", "r", "u", "d", "s"]
 
 DIRECTORY = frozenset(("Endpoint", "Organization"))
 """Resource types that any valid token may read."""
+
+OF_USERS = frozenset(("ImagingStudy", "Patient", "Consent"))
+"""Resource types that a clinician who signed in may read and search; the audit and the feeds are not for them."""
 
 MOST_CHARACTERS = 4096
 _OF_SYSTEMS: tuple[Context, ...] = ("system",)
@@ -104,15 +107,20 @@ def can(
     if resource_type in DIRECTORY and interaction in ("r", "s"):
         return True
     return any(
-        scope.covers(resource_type, interaction) and _counts(scope.context, patient_bound, signed_in)
+        scope.covers(resource_type, interaction)
+        and _counts(scope.context, resource_type, interaction, patient_bound, signed_in)
         for scope in _parse_all(scopes)
     )
 
 
-def _counts(context: Context, patient_bound: bool, signed_in: bool) -> bool:
+def _counts(
+    context: Context, resource_type: str, interaction: Interaction, patient_bound: bool, signed_in: bool
+) -> bool:
     if context == "patient":
         return patient_bound
-    return signed_in if context == "user" else not signed_in
+    if context == "user":
+        return signed_in and resource_type in OF_USERS and interaction in ("r", "s")
+    return not signed_in
 
 
 def require(
@@ -141,7 +149,8 @@ def limits_of(
     reaching = [
         scope
         for scope in _parse_all(scopes)
-        if scope.covers("ImagingStudy", interaction) and _counts(scope.context, patient_bound, signed_in)
+        if scope.covers("ImagingStudy", interaction)
+        and _counts(scope.context, "ImagingStudy", interaction, patient_bound, signed_in)
     ]
     if any(not scope.parameters for scope in reaching):
         return None

@@ -95,6 +95,19 @@ def test_a_users_scope_reaches_with_a_token_of_somebody_who_signed_in() -> None:
     assert not can(("user/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=True)
 
 
+def test_a_users_scope_reads_and_writes_nothing_and_never_opens_the_audit() -> None:
+    """Whatever an app is registered for, a clinician reads images, patients and consents with it."""
+    for resource_type in ("ImagingStudy", "Patient", "Consent"):
+        reached = {
+            letter
+            for letter in "cruds"
+            if can(("user/*.cruds",), resource_type, letter, patient_bound=False, signed_in=True)
+        }  # type: ignore[arg-type]
+        assert reached == {"r", "s"}
+    assert not can(("user/*.cruds",), "AuditEvent", "s", patient_bound=False, signed_in=True)
+    assert not can(("user/AuditEvent.rs",), "AuditEvent", "r", patient_bound=True, signed_in=True)
+
+
 def test_t034_a_systems_scope_reaches_nothing_in_a_token_of_somebody_who_signed_in() -> None:
     """Were it ever in one, it would open everybody's studies."""
     assert not can(("system/ImagingStudy.rs",), "ImagingStudy", "s", patient_bound=True, signed_in=True)
