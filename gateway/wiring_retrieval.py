@@ -59,7 +59,7 @@ def open_retrieval(
         rooms, StudyHolders(engine, keys), FactsMemory(rooms.facilities, question), patience=settings.deadline
     )
     tally = RetrievalTally(rooms.audit, rooms.clock)
-    callers = Callers(bearer, revoked, settings.base_url)
+    callers = Callers(bearer, revoked, settings.base_url, rooms.limits)
     facilities, fhir_base = rooms.facilities.all, settings.fhir_base
     return Retrieval(
         keys=facility_keys,

@@ -9,7 +9,9 @@ from gateway.auth.bearer import BearerAuthenticator
 from gateway.auth.facility_tokens import binding_in
 from gateway.auth.revoked_tokens import Revocations
 from gateway.errors import NotAuthenticated
+from gateway.limits import NO_LIMITS, Limiter, require_within
 from gateway.model import Facility
+from gateway.rates import Kind
 from gateway.retrieval.ruling import Caller
 
 
@@ -20,11 +22,12 @@ class Callers:
     bearer: BearerAuthenticator
     revoked: Revocations
     issuer: str
+    limiter: Limiter = NO_LIMITS
 
     def at_gate(self, token: str, facility: Facility, now: datetime) -> Caller:
         """Whose token a gate was shown: the gate belongs to the exchange, and takes the caller's own token too.
 
-        Raises NotAuthenticated, PurposeNotAllowed, DependencyUnavailable.
+        Raises NotAuthenticated, PurposeNotAllowed, TooManyRequests, DependencyUnavailable.
         """
         own = facility.gate_url is not None and facility.retrieve != "own"
         return self._read(token, facility, now, takes_own=own)[0]
@@ -51,6 +54,7 @@ class Callers:
             raise NotAuthenticated("the facility takes no token of the exchange")
         audiences = [facility.link_url, *([self.issuer] if takes_own else [])]
         requester, claims = self.bearer.read(token, audiences, now)
+        require_within(self.limiter, Kind.RETRIEVAL, requester.caller)
         if claims["aud"] in (self.issuer, [self.issuer]):
             return Caller(requester=requester), claims
         binding, exchanged = binding_in(claims)

@@ -12,7 +12,14 @@ from flask import Blueprint, Response, g, request
 from gateway.auth.bearer import token_of
 from gateway.auth.challenge import challenge_for
 from gateway.disclosure import Request
-from gateway.errors import AccessRefused, DependencyUnavailable, GatewayError, NotAuthenticated, ScopeMissing
+from gateway.errors import (
+    AccessRefused,
+    DependencyUnavailable,
+    GatewayError,
+    NotAuthenticated,
+    ScopeMissing,
+    TooManyRequests,
+)
 from gateway.log import Event, event
 from gateway.metrics import RETRIEVAL_DECISIONS
 from gateway.model import Facility
@@ -77,5 +84,7 @@ def _refusal(exc: GatewayError) -> Response:
     if isinstance(exc, AccessRefused):
         challenge = challenge_for(exc) if isinstance(exc, ScopeMissing) else None
         return Response(status=403, headers={"WWW-Authenticate": challenge} if challenge else {})
+    if isinstance(exc, TooManyRequests):
+        return Response(status=429, headers={"Retry-After": str(exc.retry_after_s)})
     event(Event.DEPENDENCY_UNAVAILABLE, reason=exc.reason, request_id=g.get("request_id"))
     return Response(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
