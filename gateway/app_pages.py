@@ -12,11 +12,17 @@ from gateway.auth.guards import (
     requires_proof,
     requires_step,
 )
+from gateway.auth.passkeys import Passkeys
 from gateway.config import Settings
 from gateway.pages.forms import set_up_forms
 from gateway.pages.shell import assets_blueprint
 from gateway.signin.doors import again_blueprint, sign_in_blueprint, sign_out_blueprint, step_blueprint
 from gateway.signin.face import FRESH, SignInFace
+from gateway.signin.passkey_routes import (
+    passkey_register_blueprint,
+    passkey_sign_in_blueprint,
+    passkey_step_blueprint,
+)
 from gateway.signin.security_pages import change_blueprint, security_blueprint
 from gateway.signin.set_password import set_password_blueprint
 from gateway.wiring import House
@@ -39,11 +45,16 @@ def serve_pages(app: Flask, settings: Settings, house: House, serve: Serve) -> N
         base_url=settings.base_url,
     )
     signed_in = requires_person(people.door)
+    with_proof = requires_proof(people.door, FRESH, people.factors.has_any)
     serve(app, assets_blueprint(), open_to_anyone("the style sheet of the pages"))
     serve(app, sign_in_blueprint(face), optional_person(people.door, "where people sign in"))
     serve(app, step_blueprint(face), requires_step(people.door))
     serve(app, again_blueprint(face), signed_in)
     serve(app, sign_out_blueprint(face), open_to_anyone("whoever has no session has nothing to end"))
     serve(app, set_password_blueprint(face), open_to_anyone("the link is the proof"))
+    passkeys = Passkeys(people.challenges, people.factors, settings.base_url)
+    serve(app, passkey_sign_in_blueprint(face, passkeys), optional_person(people.door, "the passkey is the proof"))
+    serve(app, passkey_step_blueprint(face, passkeys), requires_step(people.door))
+    serve(app, passkey_register_blueprint(face, passkeys), with_proof)
     serve(app, security_blueprint(face), signed_in)
-    serve(app, change_blueprint(face), requires_proof(people.door, FRESH, people.factors.has_any))
+    serve(app, change_blueprint(face), with_proof)

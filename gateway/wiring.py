@@ -42,9 +42,9 @@ from gateway.mpi.resolve import PatientIndex
 from gateway.mpi.retired import RETIRED_INTO
 from gateway.mpi.review import ReviewQueue
 from gateway.mpi.source import SourceRecords
-from gateway.rooms import Rooms
+from gateway.rooms import Clock, Rooms
 from gateway.turnstile import turnstile
-from gateway.wiring_audit import AuditReading, open_audit_reading, open_log_keeper
+from gateway.wiring_audit import AuditReading, open_audit_reading, open_audit_work
 from gateway.wiring_oauth import OAuth, open_oauth
 from gateway.wiring_people import People, open_people
 from gateway.wiring_retrieval import Retrieval, open_retrieval
@@ -79,8 +79,11 @@ class House:
     """Ends what the house started: the audit's writer, connections."""
 
 
-def build_house(settings: Settings) -> House:
-    """The real house of `settings`. Raises ConfigurationError, and DependencyUnavailable where the database is away."""
+def build_house(settings: Settings, clock: Clock = lambda: datetime.now(UTC)) -> House:
+    """The real house of `settings`, by the time of `clock`.
+
+    Raises ConfigurationError, and DependencyUnavailable where the database is away.
+    """
     engine = open_database(settings.database_url, threads=settings.threads, serving=True)
     turnstile.open(_PLACES[engine.dialect.name])
     if not settings.production:
@@ -104,7 +107,7 @@ def build_house(settings: Settings) -> House:
         facilities=FanOut(registry),
         sightings=Sightings(engine, keys),
         audit=audit,
-        clock=lambda: datetime.now(UTC),
+        clock=clock,
         labels=load_label_rules(settings),
         declarations=declarations,
         limits=limits,
@@ -114,10 +117,10 @@ def build_house(settings: Settings) -> House:
     oauth = open_oauth(settings, engine, keys, clients, behind_tokens, rooms, audit)
     retrieval = open_retrieval(settings, engine, keys, rooms, cache, oauth.signing, oauth.bearer, oauth.revoked)
 
-    keeper = open_log_keeper(settings, engine, keys, audit, rooms.clock)
+    audit_work = open_audit_work(settings, engine, keys, audit, rooms.clock)
 
     def close() -> None:
-        keeper.close()
+        audit_work.close()
         retrieval.tally.close()
         audit.close()
         limits.close()
@@ -149,7 +152,7 @@ def build_house(settings: Settings) -> House:
         pings=_pings(engine, cache, keys),
         queues=lambda: _queues(ReviewQueue(engine, keys), datetime.now(UTC)),
         metrics_dir=str(settings.data_dir / "metrics") if settings.workers > 1 else None,
-        start=keeper.start,
+        start=audit_work.start,
         close=close,
     )
 

@@ -37,6 +37,6 @@ class LimitedAttempts:
 
     def _counted(self, who: str, network: str | None) -> Iterator[tuple[Kind, str]]:
         yield Kind.SIGN_IN_NETWORK_FAILURES, network or ""
-        yield Kind.SIGN_IN_FAILURES, f"{network or ''} {who}"
         if ":" in who:
+            yield Kind.SIGN_IN_FAILURES, f"{network or ''} {who}"
             yield Kind.SIGN_IN_ACCOUNT_FAILURES, who

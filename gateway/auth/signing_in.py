@@ -24,7 +24,7 @@ from gateway.auth.sessions import Begun, StoredSignIns
 
 PASSWORD = ("pwd",)
 _HASHING: AbstractContextManager[object] = BoundedSemaphore(3)
-"""Each password takes 64 MiB and a tenth of a second: a crowd at the door must not take the machine."""
+"""Each password takes 46 MiB and some of a core: a crowd at the door must not take the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from gateway.fhir.operation_outcome import answer_for
 from gateway.fhir.routes import EVERY_METHOD, PREFIX
 from gateway.fhir.two_forms import form_of_refusal, written
 from gateway.fhir.wire import answer, the_request
+from gateway.pages.errors import http_error_page, is_page
 from gateway.rooms import Rooms
 
 _BY_STATUS: dict[int, type[GatewayError]] = {404: NotFound, 413: PayloadTooLarge, 415: UnsupportedMediaType}
@@ -60,6 +61,8 @@ def answer_error(rooms: Rooms) -> Callable[[GatewayError], Response]:
 
 def answer_http_error(exc: HTTPException) -> Response:
     """What Flask itself refuses: unknown paths, methods, sizes, malformed requests."""
+    if is_page(request.path):
+        return http_error_page(exc)
     if isinstance(exc, NoSuchMethod):
         allowed = [method for method in EVERY_METHOD if _is_done(method)]
         return _told(MethodNotAllowed(allowed) if allowed else NotFound())

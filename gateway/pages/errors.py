@@ -29,13 +29,17 @@ from gateway.errors import (
     PayloadTooLarge,
     SecondFactorNeeded,
     SignInNeeded,
+    TooManyRequests,
 )
 from gateway.pages.shell import render
 from gateway.rooms import Rooms
 
+PAGE_PATHS = ("/signin", "/signout", "/signed-out", "/oauth/authorize", "/retrieval/view", "/portal", "/admin")
+"""Where people are, and not programs: what is wrong there is told as a page, also where no view is found."""
 SIGN_IN = "/signin"
 SIGN_IN_AGAIN = "/signin/again"
 _RETRY_AFTER_S = 5
+_LOOKING = ("GET", "HEAD")
 _BY_STATUS: Mapping[int, type[GatewayError]] = {
     404: NotFound,
     405: MethodNotAllowed,
@@ -68,6 +72,9 @@ _TOLD: Mapping[type[BaseException], _Told] = {
     NotFound: _Told(404, "Nothing is here", "There is no page at this address."),
     MethodNotAllowed: _Told(405, "That is not done here", "This address can't be used in that way."),
     Conflict: _Told(409, "That can't be done any more", "It has changed since you opened the page. Open it once more."),
+    TooManyRequests: _Told(
+        429, "Too many attempts", "More has been tried than is let through. Wait a quarter of an hour, then try again."
+    ),
     DependencyUnavailable: _Told(
         503, "Not possible at the moment", "A part of the exchange does not answer. Try again in a minute."
     ),
@@ -81,7 +88,7 @@ def html_errors(blueprint: Blueprint, rooms: Rooms) -> None:
 
     @blueprint.errorhandler(GatewayError)
     def refuse(exc: GatewayError) -> Response:
-        if isinstance(exc, SignInNeeded) and request.method == "GET":
+        if isinstance(exc, SignInNeeded) and request.method in _LOOKING:
             return _to_sign_in(SIGN_IN_AGAIN if isinstance(exc, FreshSignInNeeded) else SIGN_IN)
         if isinstance(exc, AccessRefused) and signed_in_or_none() is not None:
             try:
@@ -109,10 +116,17 @@ def html_errors(blueprint: Blueprint, rooms: Rooms) -> None:
         return _page(_UNEXPECTED, reference=reference)
 
 
+def is_page(path: str) -> bool:
+    """Whether people look at that path."""
+    return any(path == page or path.startswith(page + "/") for page in PAGE_PATHS)
+
+
 def refusal_page(exc: GatewayError, *, continue_at: str | None = None) -> Response:
     """The page that tells of `exc`: its own words only where they are about a form."""
     told = next(_TOLD[cls] for cls in type(exc).__mro__ if cls in _TOLD)
     response = _page(told, continue_at=continue_at)
+    if isinstance(exc, TooManyRequests):
+        response.headers["Retry-After"] = str(exc.retry_after_s)
     if told.status == 503:
         response.headers["Retry-After"] = str(_RETRY_AFTER_S)
     return response
@@ -123,7 +137,7 @@ def http_error_page(exc: HTTPException) -> Response:
     response = _page(_TOLD[_BY_STATUS.get(exc.code or 400, InvalidQuery)])
     for name, value in exc.get_headers():
         if name == "Allow":
-            response.headers[name] = value
+            response.headers[name] = ", ".join(sorted(value.split(", ")))
     return response
 
 
@@ -139,7 +153,7 @@ def _page(told: _Told, *, continue_at: str | None = None, reference: str = "") -
 
 
 def _leads_to_sign_in(exc: GatewayError) -> bool:
-    return isinstance(exc, SecondFactorNeeded) and request.method == "GET"
+    return isinstance(exc, SecondFactorNeeded) and request.method in _LOOKING
 
 
 def _to_sign_in(where: str) -> Response:

@@ -26,6 +26,7 @@ def set_up_forms(app: Flask, base_url: str, keys: KeyRing) -> None:
         SESSION_COOKIE_PATH="/",
         WTF_CSRF_CHECK_DEFAULT=False,  # the FHIR and OAuth faces have no forms: each page blueprint asks for itself
         WTF_CSRF_TIME_LIMIT=None,  # as long as the browser's session
+        WTF_CSRF_SSL_STRICT=False,  # it would compare with the Host header, which anybody writes; ours is below
         GATEWAY_ORIGIN=base_url,
     )
     _protect.init_app(app)

@@ -66,8 +66,14 @@ class SignInFace:
 
 
 def next_path() -> str:
-    """Where the person wants to go on, as the form or the address says."""
-    return own_path(request.form.get("next") or request.args.get("next"), HOME)
+    """Where the person wants to go on, as the form or the address says; never to the steps of signing in."""
+    return allowed_next(request.form.get("next") or request.args.get("next"))
+
+
+def allowed_next(text: str | None) -> str:
+    """`text` where somebody may go on there after signing in, else where they see their account."""
+    where = own_path(text, HOME)
+    return HOME if where.startswith("/sign") and not where.startswith(HOME) else where
 
 
 def with_next(path: str, where: str) -> str:

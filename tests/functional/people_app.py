@@ -4,7 +4,6 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,7 @@ from gateway.auth import passwords
 from gateway.auth.people import Account, Role
 from gateway.auth.people_audit import people_record, who_is
 from gateway.config import Settings
-from gateway.db.session import open_database
 from gateway.wiring import build_house
-from gateway.wiring_people import open_people
 
 PASSWORD = "seven green herons at noon"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -46,29 +43,18 @@ class Clock:
 class PeopleApp:
     """The application, its people, and what its audit holds."""
 
-    def __init__(self, folder: Path, keys_file: Path, **settings: str) -> None:
+    def __init__(self, sqlite_url: str, keys_file: Path, **settings: str) -> None:
         self.settings = Settings.from_env(
-            {"GATEWAY_DATA_DIR": str(folder), "GATEWAY_KEYS_FILE": str(keys_file), **settings}
+            {"GATEWAY_DATABASE_URL": sqlite_url, "GATEWAY_KEYS_FILE": str(keys_file), **settings}
         )
-        house = build_house(self.settings)
         self.clock = Clock()
-        self.engine = open_database(self.settings.database_url)
-        rooms = replace(house.rooms, clock=self.clock)
-        self.people = open_people(
-            self.settings,
-            self.engine,
-            house.keys,
-            house.rooms.audit,
-            self.clock,
-            rooms.mpi.resolve,  # type: ignore[arg-type]  # the audit is the stored one
-        )
-        self.house = replace(house, rooms=rooms, people=self.people)
+        self.house = build_house(self.settings, self.clock)
+        self.people = self.house.people
         self.app: Flask = create_app(self.settings, self.house)
 
     def close(self) -> None:
         """Nothing of it is left open."""
         self.house.close()
-        self.engine.dispose()
 
     def add(self, login: str, *roles: Role, password: bool = True, totp: bool = False, **changes: Any) -> Account:
         """An account of that login, by the password of all of them, with an authenticator where asked."""
@@ -142,9 +128,9 @@ class Browser:
 
 
 @contextmanager
-def serving(folder: Path, keys_file: Path, settings: Mapping[str, str] | None = None) -> Iterator[PeopleApp]:
+def serving(sqlite_url: str, keys_file: Path, settings: Mapping[str, str] | None = None) -> Iterator[PeopleApp]:
     """The application for as long as a test needs it."""
-    app = PeopleApp(folder, keys_file, **(settings or {}))
+    app = PeopleApp(sqlite_url, keys_file, **(settings or {}))
     try:
         yield app
     finally:
