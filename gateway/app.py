@@ -6,6 +6,7 @@ from werkzeug.exceptions import HTTPException
 from gateway.app_audit import serve_audit
 from gateway.app_oauth import serve_oauth
 from gateway.app_pages import serve_pages
+from gateway.app_viewing import FOR_VIEWERS, serve_viewing
 from gateway.auth.guards import Guard, only_from, open_to_anyone, requires_token
 from gateway.config import Settings
 from gateway.cors import Origins, share_with_origins
@@ -74,6 +75,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
         orthanc_blueprint(retrieval.counter, retrieval.callers, retrieval.parts, house.rooms.clock),
         retrieval.guard,
     )
+    viewer = serve_viewing(app, settings, house, serve)
     serve(app, liveness(), open_to_anyone("no patient data"))
     serve(app, readiness(house.pings), open_to_anyone("no patient data"))
     serve(app, metrics_page(house.metrics_dir, house.queues), only_from(settings.metrics_allow))
@@ -82,7 +84,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, answer_unexpected)
     log_requests(app)
-    share_with_origins(app, Origins(apps=house.app_origins))
+    share_with_origins(app, Origins(apps=house.app_origins, viewers=viewer, for_viewers=FOR_VIEWERS))
     return app
 
 

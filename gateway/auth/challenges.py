@@ -1,7 +1,7 @@
 """What was asked of a person and is to be answered once, within minutes, in any process: kept sealed, named by hashes.
 
 A passkey's challenge, an identity provider's state, the secret of an authenticator that is being set up, a link to
-set a password. Whoever has a copy of the database can answer none of them.
+set a password, a code for the viewer. Whoever has a copy of the database can answer none of them.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gateway.auth.people_tables import sign_in_challenge
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading, writing
 
-Purpose = Literal["passkey", "provider", "totp", "password"]
+Purpose = Literal["passkey", "provider", "totp", "password", "viewer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,13 @@ class StoredSignIns:
         """The sign-in of that cookie's value that still owes a second factor; it opens nothing else."""
         return self._found(cookie, now, sign_in.c.completed_at.is_(None))
 
+    def stands(self, id_: str, now: datetime) -> bool:
+        """Whether the session of that id has neither been ended nor reached its last moment; idle ones stand."""
+        columns = sign_in.c
+        lasts = columns.ended_at.is_(None) & columns.completed_at.is_not(None) & (columns.until > now)
+        with reading(self._engine) as connection:
+            return connection.execute(select(columns.id).where(columns.id == id_, lasts)).one_or_none() is not None
+
     def begin(
         self, who: Account, methods: Sequence[str], now: datetime, *, complete: bool, replaces: str | None = None
     ) -> Begun:

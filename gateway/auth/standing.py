@@ -81,6 +81,7 @@ def require_capacity(
         standing = people.delegations.standing(account_id, now) if Role.DELEGATE in account.roles else ()
         if not any(one.id == delegation and one.patient == patient for one in standing):
             raise DelegationEnded("the delegation has ended")
-    elif Role.CLINICIAN not in account.roles or patient is not None:
+    elif Role.CLINICIAN not in account.roles:
+        # A patient is named in a clinician's token where it is bound to a facility.
         raise NotAuthenticated("the account is not a clinician's")
     return account
