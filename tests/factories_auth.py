@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -288,3 +289,10 @@ def backend_services(
     """The token service over in-memory parts."""
     verifier = a_verifier(*clients, **parts)
     return BackendServices(verifier, keys, audit, issuer=BASE_URL, declarations=declarations)
+
+
+def header_of(token: str) -> dict[str, Any]:
+    """What a JWT says of itself before its claims."""
+    head = token.split(".", 1)[0]
+    header: dict[str, Any] = json.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    return header

@@ -82,7 +82,7 @@ class WatchedKeys:
         except ConfigurationError:
             event(Event.KEYS_NOT_FOLLOWED, reason="the key file can't be read")
             return
-        if ring.sealing.keys() < self._ring.sealing.keys() or ring.indexing != self._ring.indexing:
+        if not ring.sealing.keys() >= self._ring.sealing.keys() or ring.indexing != self._ring.indexing:
             event(Event.KEYS_NOT_FOLLOWED, reason="the key file holds other keys for sealing or indexing")
             return
         self._ring = ring

@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "Who would be asked for a patient's imaging, and why; fetches nothing.",
     "facilities": "The facilities of the exchange: whom the gateway asks, and how.",
     "groups": "Groups: organisations and users that a Consent may name as a whole.",
+    "keys": "The keys that tokens are signed with.",
     "patients": "The patient index: who is who in which facility.",
     "serve": "Run the production server with the settings' worker and thread counts.",
     "users": "People who sign in: their accounts, roles, and whom they are or act for.",

@@ -10,7 +10,8 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -120,8 +121,7 @@ def _cipher(key: bytes, table: str) -> AESGCM:
 
 def create_key_file(path: Path) -> None:
     """A fresh key file at `path`, mode 600, complete or not there at all; an existing one is left as it is."""
-    signing = RSAKey.generate_key(2048, {"use": "sig", "alg": SIGNING_ALGORITHM, "kid": secrets.token_hex(8)})
-    keys = [signing.as_dict(private=True)]
+    keys = [new_signing_key()]
     for algorithm in (_SEALING, _INDEXING):
         keys.append(OctKey.generate_key(256, {"alg": algorithm, "kid": secrets.token_hex(8)}).as_dict(private=True))
     keys.append(_new_checkpoint_key())
@@ -135,17 +135,41 @@ def create_key_file(path: Path) -> None:
         draft.unlink()
 
 
+def new_signing_key() -> dict[str, Any]:
+    """A private key for tokens, under a name of its own."""
+    made = RSAKey.generate_key(2048, {"use": "sig", "alg": SIGNING_ALGORITHM, "kid": secrets.token_hex(8)})
+    return {**made.as_dict(private=True)}
+
+
 def add_checkpoint_key(path: Path) -> None:
     """The key file at `path` has a key that signs checkpoints; all that was in it stays. Raises ConfigurationError."""
+    rewrite_key_file(path, lambda keys: keys if any(map(_signs_checkpoints, keys)) else [*keys, _new_checkpoint_key()])
+
+
+def rewrite_key_file(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """The file holds what `change` makes of its keys, by one process at a time; readers see the old file or the new.
+
+    Raises ConfigurationError where it can't be read or written, and whatever `change` raises.
+    """
     try:
+        with _locked(path):
+            keys: list[dict[str, Any]] = json.loads(path.read_text())["keys"]
+            changed = change(keys)
+            if changed != keys:
+                _draft(path, changed).replace(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ConfigurationError([f"GATEWAY_KEYS_FILE: the keys in {path} can't be changed"]) from exc
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    while True:
         with path.open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
-            # Whoever held the lock before has put another file in this one's place.
-            keys = json.loads(path.read_text())["keys"]
-            if not any(_signs_checkpoints(key) for key in keys):
-                _draft(path, [*keys, _new_checkpoint_key()]).replace(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise ConfigurationError([f"GATEWAY_KEYS_FILE: a key can't be added to {path}"]) from exc
+            # Whoever held the lock before has put another file in this one's place: that one is to be locked then.
+            if os.path.samestat(os.fstat(held.fileno()), path.stat()):
+                yield
+                return
 
 
 def _draft(path: Path, keys: Sequence[Mapping[str, Any]]) -> Path:

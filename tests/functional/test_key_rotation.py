@@ -1,0 +1,78 @@
+"""Signing keys change while the gateway runs: overlapping, without a restart, and in every process (issue 5)."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from joserfc import jwt
+from joserfc.jwk import KeySet
+
+from tests.factories_auth import a_client_key, header_of
+from tests.services.gateway import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway(redis_server: Any) -> Iterator[Gateway]:
+    """Two worker processes."""
+    running = Gateway({"GATEWAY_WORKERS": "2", "GATEWAY_REDIS_URL": redis_server.url})
+    key = a_client_key()
+    private = running.write("private.jwk", json.dumps(key.as_dict(private=True)))
+    public = running.write("public.jwks", json.dumps({"keys": [key.as_dict(private=False)]}))
+    running.run("db", "upgrade")
+    added = ("--name", "EHR", "--organization", "urn:oid:1.2.3", "--jwks", str(public), "--purpose", "TREAT")
+    running.run("clients", "add", "ehr", *added, "--scope", "system/ImagingStudy.rs")
+    running.start()
+    running.private = str(private)  # type: ignore[attr-defined]
+    yield running
+    running.stop()
+
+
+def _token(gateway: Gateway) -> str:
+    return gateway.run("clients", "token", "ehr", "--key", gateway.private).stdout.strip()  # type: ignore[attr-defined]
+
+
+def _published(gateway: Gateway) -> KeySet:
+    return KeySet.import_key_set(requests.get(f"{gateway.url}/.well-known/jwks.json", timeout=5).json())
+
+
+def _opens(gateway: Gateway, token: str) -> set[int]:
+    """What several requests answer: each worker gets some of them."""
+    headers = {"Authorization": f"Bearer {token}", "Connection": "close"}
+    return {requests.get(f"{gateway.fhir_url}/Organization", headers=headers, timeout=5).status_code for _ in range(12)}
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "not in time"
+        time.sleep(0.2)
+
+
+def test_a_new_key_signs_and_the_old_one_verifies_until_it_is_retired(gateway: Gateway) -> None:
+    """Without a restart, in both processes; every step is in the audit."""
+    before = _token(gateway)
+    old = jwt.decode(before, _published(gateway), algorithms=["RS256"]).header["kid"]
+    assert _opens(gateway, before) == {200}
+    waiting = gateway.run_json("keys", "rotate")["kid"]
+    _within(10, lambda: {key.kid for key in _published(gateway).keys} == {old, waiting})
+    assert jwt.decode(_token(gateway), _published(gateway), algorithms=["RS256"]).header["kid"] == old
+    gateway.run("keys", "rotate", "--retire", waiting)
+    new = gateway.run_json("keys", "rotate", "--now")["kid"]
+    _within(10, lambda: all(_kid(_token(gateway)) == new for _ in range(3)))
+    assert _opens(gateway, before) == {200}
+    assert _opens(gateway, _token(gateway)) == {200}
+    refused = gateway.run("keys", "rotate", "--retire", old, expect=1)
+    assert "valid for" in refused.stderr
+    gateway.run("keys", "rotate", "--retire", old, "--now")
+    _within(10, lambda: _opens(gateway, before) == {401})
+    assert {key.kid for key in _published(gateway).keys} == {new}
+    assert [one["state"] for one in gateway.run_json("keys", "list")] == ["signs"]
+    told = [line for line in gateway.run("audit", "export").stdout.splitlines() if '"keys ' in line]
+    assert len(told) >= 4
+
+
+def _kid(token: str) -> str:
+    return str(header_of(token)["kid"])
