@@ -1,8 +1,10 @@
-"""Signing keys change while the gateway runs: overlapping, without a restart, and in every process (issue 5)."""
+"""What several worker processes have to agree on: which assertions were used, and with which keys tokens are signed."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from tests.factories_auth import a_client_key, header_of
+from tests.factories_auth import a_client_key, a_token_form, an_assertion, header_of
 from tests.services.gateway import Gateway
 
 
@@ -19,19 +21,17 @@ def gateway(redis_server: Any) -> Iterator[Gateway]:
     """Two worker processes."""
     running = Gateway({"GATEWAY_WORKERS": "2", "GATEWAY_REDIS_URL": redis_server.url})
     key = a_client_key()
-    private = running.write("private.jwk", json.dumps(key.as_dict(private=True)))
     public = running.write("public.jwks", json.dumps({"keys": [key.as_dict(private=False)]}))
-    running.run("db", "upgrade")
     added = ("--name", "EHR", "--organization", "urn:oid:1.2.3", "--jwks", str(public), "--purpose", "TREAT")
     running.run("clients", "add", "ehr", *added, "--scope", "system/ImagingStudy.rs")
     running.start()
-    running.private = str(private)  # type: ignore[attr-defined]
     yield running
     running.stop()
 
 
 def _token(gateway: Gateway) -> str:
-    return gateway.run("clients", "token", "ehr", "--key", gateway.private).stdout.strip()  # type: ignore[attr-defined]
+    form = a_token_form(an_assertion(aud=f"{gateway.url}/oauth/token"), scope="system/ImagingStudy.rs")
+    return str(requests.post(f"{gateway.url}/oauth/token", data=form, timeout=20).json()["access_token"])
 
 
 def _published(gateway: Gateway) -> KeySet:
@@ -70,8 +70,27 @@ def test_a_new_key_signs_and_the_old_one_verifies_until_it_is_retired(gateway: G
     _within(10, lambda: _opens(gateway, before) == {401})
     assert {key.kid for key in _published(gateway).keys} == {new}
     assert [one["state"] for one in gateway.run_json("keys", "list")] == ["signs"]
-    told = [line for line in gateway.run("audit", "export").stdout.splitlines() if '"keys ' in line]
-    assert len(told) >= 4
+    acts = [json.loads(line).get("outcomeDesc", "") for line in gateway.run("audit", "export").stdout.splitlines()]
+    assert [act for act in acts if act.startswith("keys ")].count("keys rotate") == 2
+
+
+def test_t015_of_twenty_replays_over_two_processes_and_a_restart_one_gets_a_token(gateway: Gateway) -> None:
+    """At once, over connections of their own; after a restart the assertion is still used up (ASVS 5.0 15.4.2)."""
+    form = a_token_form(an_assertion(aud=f"{gateway.url}/oauth/token"), client_id=None, scope="system/ImagingStudy.rs")
+    both = threading.Barrier(20)
+
+    def replay(_: int) -> requests.Response:
+        both.wait(timeout=20)
+        return requests.post(f"{gateway.url}/oauth/token", data=form, headers={"Connection": "close"}, timeout=20)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(replay, range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200, *[400] * 19]
+    assert {answer.text for answer in answers if answer.status_code == 400} == {'{"error":"invalid_client"}'}
+    gateway.stop()
+    gateway.start()
+    again = requests.post(f"{gateway.url}/oauth/token", data=form, timeout=20)
+    assert (again.status_code, again.json()) == (400, {"error": "invalid_client"})
 
 
 def _kid(token: str) -> str:
