@@ -23,6 +23,7 @@ from gateway.fhir.patient_routes import patient_blueprint
 from gateway.fhir.pix import PixFace
 from gateway.fhir.routes import capability_blueprint, fhir_blueprint
 from gateway.health import liveness, metrics_page, readiness
+from gateway.proxies import believe_proxies
 from gateway.request_log import log_requests
 from gateway.retrieval.gate import gate_blueprint
 from gateway.retrieval.orthanc import orthanc_blueprint
@@ -42,9 +43,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
     app.url_map.redirect_defaults = False
-    app.extensions["gateway.guards"] = {}
-    app.extensions["gateway.start"] = house.start
-    app.extensions["gateway.close"] = house.close
+    app.extensions.update({"gateway.guards": {}, "gateway.start": house.start, "gateway.close": house.close})
 
     serve_pages(app, settings, house, serve)
     with_token = requires_token(house.oauth.bearer, house.rooms.clock, house.rooms.declarations, house.rooms.limits)
@@ -84,6 +83,7 @@ def create_app(settings: Settings, house: House | None = None) -> Flask:
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, answer_unexpected)
     log_requests(app)
+    believe_proxies(app, settings.trusted_proxies)
     share_with_origins(app, Origins(apps=house.app_origins, viewers=viewer, for_viewers=FOR_VIEWERS))
     return app
 

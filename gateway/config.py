@@ -39,6 +39,7 @@ class Settings:
     keys_file: Path = Path("var/keys.json")
     strong_identifier_systems: frozenset[str] = frozenset()
     metrics_allow: tuple[Network, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     matching: Switch = "off"
     matching_link_bits: float | None = None
     matching_mean_bits: float | None = None
@@ -139,6 +140,7 @@ class Settings:
             matching_mean_bits=reader.bits("GATEWAY_MATCHING_MEAN_BITS"),
             matching_review_bits=reader.bits("GATEWAY_MATCHING_REVIEW_BITS"),
             matching_algorithm_file=reader.path("GATEWAY_MATCHING_ALGORITHM_FILE"),
+            trusted_proxies=reader.networks("GATEWAY_TRUSTED_PROXIES", ""),
             metrics_allow=reader.networks("GATEWAY_METRICS_ALLOW", "127.0.0.0/8 ::1/128"),
             break_glass=timedelta(minutes=reader.number("GATEWAY_BREAK_GLASS_MINUTES", 30, 1, 24 * 60)),
             break_glass_roles=frozenset(reader.words("GATEWAY_BREAK_GLASS_ROLES")),
@@ -347,7 +349,7 @@ KNOWN = frozenset(
     for name in (
         *("base_url", "listen", "workers", "threads", "data_dir", "database_url", "redis_url", "environment"),
         *("consent_policy", "consent_policy_uris", "deadline_ms", "keys_file", "strong_identifier_systems"),
-        "metrics_allow",
+        *("metrics_allow", "trusted_proxies"),
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "break_glass_roles"),
         *("session_idle_minutes", "session_hours", "age_of_majority", "time_zone"),

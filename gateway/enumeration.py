@@ -19,7 +19,10 @@ from gateway.model import PatientRef, Requester
 from gateway.rates import Kind
 from gateway.rooms import Rooms
 
-ALERT = "a client asks for many different identifiers of patients"
+_ALERTS = {
+    Kind.IDENTIFIERS: "a client asks for many different identifiers of patients",
+    Kind.MATCHES: "a client asks very often who a description may mean",
+}
 
 
 def require_few_identifiers(refs: Iterable[PatientRef], requester: Requester, rooms: Rooms, request: Request) -> None:
@@ -62,7 +65,7 @@ def _tell(kind: Kind, retry: Retry, requester: Requester, rooms: Rooms, request:
             recorded=rooms.clock(),
             kind="alert",
             outcome="success",
-            reason=ALERT,
+            reason=_ALERTS[kind],
             who=who(requester, request),
             request=request.raw,
             request_id=request.id,

@@ -55,7 +55,7 @@ DEFAULTS: Rates = {
     Kind.REQUESTS: Rate(120_000),
     Kind.RETRIEVAL: Rate(300_000),
     Kind.IDENTIFIERS: Rate(400),
-    Kind.MATCHES: Rate(3_000),
+    Kind.MATCHES: Rate(6_000),
     Kind.TOKENS: Rate(30_000),
     Kind.CLIENT_FAILURES: Rate(100),
     Kind.NETWORK_FAILURES: Rate(500),

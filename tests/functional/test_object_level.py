@@ -19,7 +19,7 @@ from tests.functional.small_exchange import (
     resources,
     uids,
 )
-from tests.services.exchange import domain_of
+from tests.services.exchange import ASSERTION_TYPE, domain_of
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -131,6 +131,26 @@ def test_t034_search_and_read_are_two_scopes_and_include_needs_patient(exchange:
     include = {"patient": a, "_include": "ImagingStudy:patient"}
     assert exchange.get("/ImagingStudy", include, token=search_only).status_code == 403
     assert exchange.get(f"/Patient/{a}", token=search_only).status_code == 403
+
+
+def test_t041_a_purpose_wider_than_the_clients_is_refused_and_both_are_in_the_audit(exchange: SmallExchange) -> None:
+    """At the token endpoint; a request that claims another is answered, and recorded, by its token's."""
+    form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION_TYPE}
+    for purpose in ("HRESCH", "BTG", "ETREAT"):
+        assertion = exchange.client.assertion(exchange.gateway, purpose)
+        answer = requests.post(
+            f"{exchange.gateway.url}/oauth/token", data={**form, "client_assertion": assertion}, timeout=10
+        )
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    headers = {"X-Purpose-Of-Use": "HRESCH", "X-Request-Id": "t041"}
+    assert exchange.get("/ImagingStudy", {"patient.identifier": "urn:x|t041"}, headers=headers).status_code == 200
+
+    records = exchange.audit()
+    refused = [one for one in records if one["kind"] == "token-refused"]
+    assert [one["who"]["purposes"] for one in refused] == [["HRESCH"], ["BTG"], ["ETREAT"]]
+    assert all(["registered_purposes", "TREAT"] in one["details"] for one in refused)
+    (answered,) = [one for one in records if "t041" in one.get("request", "")]
+    assert answered["who"]["purposes"] == ["TREAT"]
 
 
 def test_t040_headers_from_outside_change_neither_purpose_nor_address(exchange: SmallExchange) -> None:
