@@ -26,5 +26,9 @@ RETRIEVAL_DECISIONS = Counter(
     "gateway_retrieval_decisions_total", "Decisions about requests at archives", ["asked_by", "decision"]
 )
 THROTTLED = Counter("gateway_throttled_total", "Requests refused because there were too many", ["kind"])
+NOTICES_SENT = Counter(
+    "gateway_notices_sent_total", "Notices that went out, or tries that failed", ["channel", "outcome"]
+)
+AUDIT_FOLLOWED = Counter("gateway_audit_followed_total", "Audit records that a follower has dealt with", ["follower"])
 ALERTS = Counter("gateway_alerts_total", "Things a person should look at", ["kind"])
 DROPPED_LOG_FIELDS = Counter("gateway_dropped_log_fields_total", "Log fields outside the allow-list")

@@ -1,5 +1,6 @@
 """How the parts that read the audit, and those that follow it, are put together."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,17 @@ from gateway.audit.sequence import Sequencer
 from gateway.audit_desk import AuditDesk
 from gateway.config import Settings
 from gateway.db.crypto import KeyRing
+from gateway.errors import ConfigurationError
 from gateway.model import Facility
 from gateway.rooms import Clock
-from gateway.watch.term_index import TermIndex
+from gateway.watch.alerts import Alerts
+from gateway.watch.atna import Feed
+from gateway.watch.channels import channels_of
+from gateway.watch.follow import Follower, Following
+from gateway.watch.notices import Courier, Notices
+from gateway.watch.rules import Thresholds
+from gateway.watch.term_index import TermIndex, TermIndexer
+from gateway.watch.watcher import Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +81,72 @@ def open_log_keeper(
         every_records=settings.audit_checkpoint_records,
         every=settings.audit_checkpoint_every,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditWork:
+    """What a serving process does with the audit beside its answers."""
+
+    keeper: LogKeeper
+    watcher: Watcher
+
+    def start(self) -> None:
+        """It is done from now on."""
+        self.keeper.start()
+        self.watcher.start()
+
+    def close(self) -> None:
+        """Nothing of it is under way any more."""
+        self.watcher.close()
+        self.keeper.close()
+
+
+def open_audit_work(
+    settings: Settings, engine: Engine, keys: KeyRing, audit: StoredAuditLog, clock: Clock
+) -> AuditWork:
+    """All of it."""
+    return AuditWork(
+        keeper=open_log_keeper(settings, engine, keys, audit, clock),
+        watcher=open_watcher(settings, engine, keys, audit, clock),
+    )
+
+
+def open_watcher(
+    settings: Settings, engine: Engine, keys: KeyRing, audit: StoredAuditLog, clock: Clock, *, resting: float = 9.0
+) -> Watcher:
+    """The index, alerts, notices, and the feed where there is one. Raises ConfigurationError."""
+    records = Records(engine, keys)
+    channels = channels_of(
+        webhook=settings.alert_webhook,
+        secret=settings.alert_webhook_secret,
+        smtp=settings.alert_smtp,
+        mail_from=settings.alert_mail_from,
+        mail_to=settings.alert_mail_to,
+    )
+    notices = Notices(engine, keys)
+    thresholds = Thresholds(not_found=settings.alert_not_found, patients=settings.alert_patients)
+    followers: list[Follower] = [
+        TermIndexer(keys),
+        Alerts(records, notices, audit, [channel.name for channel in channels], thresholds),
+    ]
+    if settings.atna_syslog:
+        followers.append(_feed(settings))
+    return Watcher(
+        Following(engine=engine, records=records, holder=uuid.uuid4().hex, clock=clock),
+        followers,
+        Courier(notices, channels, clock),
+        resting=resting,
+    )
+
+
+def _feed(settings: Settings) -> Feed:
+    try:
+        return Feed(
+            settings.atna_syslog,
+            settings.base_url,
+            ca=settings.atna_ca_file,
+            cert=settings.atna_cert_file,
+            key=settings.atna_key_file,
+        )
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(["GATEWAY_ATNA_CA_FILE, _CERT_FILE and _KEY_FILE must be PEM files that fit"]) from exc

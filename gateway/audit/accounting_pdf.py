@@ -106,7 +106,7 @@ def _set_font(pages: "FPDF", files: Sequence[str]) -> Collection[int] | None:
         pages.add_font(f"font{n}", fname=file)
         pages.add_font(f"font{n}", style="B", fname=file)  # the table's head asks for it
         added = pages.fonts[f"font{n}"]
-        letters.update(added.cmap if isinstance(added, TTFFont) else ())
+        letters |= set(added.cmap if isinstance(added, TTFFont) else ())
     pages.set_font("font0")
     pages.set_fallback_fonts([f"font{n}" for n in range(1, len(files))])
     pages.set_text_shaping(use_shaping_engine=False)

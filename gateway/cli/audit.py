@@ -12,7 +12,7 @@ from gateway.audit.canonical import to_canonical
 from gateway.audit.fhir_audit_event import to_audit_events
 from gateway.audit.log_export import log_lines
 from gateway.audit.record import AuditRecord
-from gateway.cli import audit_accounting, audit_log
+from gateway.cli import audit_accounting, audit_log, audit_watch
 from gateway.cli.context import Operator
 from gateway.cli.moment import Moment
 from gateway.cli.patient_argument import patient_ref
@@ -116,5 +116,7 @@ for _command in (
     audit_log.verify,
     audit_log.prune_command,
     audit_accounting.accounting,
+    audit_watch.follow,
+    audit_watch.notices,
 ):
     command.add_command(_command)

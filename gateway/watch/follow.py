@@ -15,6 +15,7 @@ from gateway.audit.places import Place, Records
 from gateway.audit.record import AuditRecord
 from gateway.db.session import reading, writing
 from gateway.db.upsert import insert_into
+from gateway.errors import GatewayError
 from gateway.watch.tables import follower
 
 LEASE = timedelta(seconds=30)
@@ -30,6 +31,17 @@ class Follower(Protocol):
     """Something that follows from the audit."""
 
     name: str
+
+    def before(self, position: int, stored: Stored) -> None:
+        """What is done with these records that no transaction can hold; it may be done again. `position`: up to them.
+
+        Raises GatewayError where it can't be done now: then they come again.
+        """
+        ...
+
+    def forget(self) -> None:
+        """The records that `before` was given last may come again, or go to another process."""
+        ...
 
     def take(self, connection: Connection, stored: Stored, now: datetime) -> None:
         """What follows from these records, which come next, is stored when the transaction of `connection` is."""
@@ -47,9 +59,9 @@ class Following:
     clock: Callable[[], datetime]
 
     def step(self, one: Follower) -> int:
-        """Up to BATCH further records are dealt with; how many were. None where another process is at it.
+        """Up to BATCH further records are dealt with; how many were. None are where another process is at it.
 
-        Raises AuditRecordBroken at a record that can't be read, DependencyUnavailable.
+        Raises AuditRecordBroken at a record that can't be read, DependencyUnavailable, and what the follower raises.
         """
         now = self.clock()
         position = self._lease(one.name, now)
@@ -58,6 +70,14 @@ class Following:
         stored = without_gap(position, self.records.stored_after(position, BATCH), now)
         if not stored:
             return 0
+        one.before(position, stored)
+        try:
+            return self._take(one, position, stored, now)
+        except GatewayError:
+            one.forget()
+            raise
+
+    def _take(self, one: Follower, position: int, stored: Stored, now: datetime) -> int:
         with writing(self.engine) as connection:
             moved = connection.execute(
                 update(follower)
@@ -65,6 +85,7 @@ class Following:
                 .values(position=stored[-1][0].seq, held_until=now + LEASE)
             )
             if moved.rowcount != 1:  # another process took over meanwhile
+                one.forget()
                 return 0
             one.take(connection, stored, now)
         return len(stored)
@@ -87,6 +108,8 @@ class Following:
         position, holder, until = row
         if holder == self.holder and until is not None and until - now > LEASE / 2:
             return int(position)
+        if holder not in (None, self.holder) and until is not None and until >= now:
+            return None
         free = or_(follower.c.holder.is_(None), follower.c.holder == self.holder, follower.c.held_until < now)
         with writing(self.engine) as connection:
             taken = connection.execute(

@@ -30,6 +30,12 @@ class TermIndexer:
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
+    def before(self, position: int, stored: Stored) -> None:
+        """Nothing: all of it is in the transaction."""
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
     def take(self, connection: Connection, stored: Stored, now: datetime) -> None:
         """Each term of each record leads to it."""
         rows = []
