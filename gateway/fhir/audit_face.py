@@ -14,6 +14,7 @@ from gateway.audit_desk import AuditDesk, EventPage, EventPlace, EventQuestion
 from gateway.db.base import EPOCH
 from gateway.db.crypto import KeyRing
 from gateway.disclosure import Request
+from gateway.enumeration import require_few_identifiers
 from gateway.errors import NotFound, TooCostly
 from gateway.fhir.audit_search import AuditSearch, parse_audit_search
 from gateway.fhir.bundle import searchset
@@ -53,6 +54,7 @@ class AuditFace:
             cursor = decode_cursor(self.keys, text, resource_type=TYPE, requester=requester, now=now)
             pairs, strict, after = cursor.pairs, False, _event_place(cursor.after)
         search = parse_audit_search(pairs, strict=strict, path_base=self.base)
+        require_few_identifiers(search.patients, requester, self.rooms, request)
         question = self._question(search, requester)
         self._note_search(search, requester, request)
         if search.form.summary == "count":

@@ -70,6 +70,7 @@ def test_t039_every_way_that_takes_an_identifier_counts(exchange: SmallExchange)
         exchange.get("/Patient", {"identifier": new}, token=token),
         exchange.get("/Patient", {"identifier": "NEW"}, token=token),
         exchange.get("/Consent", {"patient.identifier": new}, token=token),
+        exchange.get("/AuditEvent", {"patient.identifier": new}, token=token),
         exchange.get("/Patient/$ihe-pix", {"sourceIdentifier": new}, token=token),
     ]
     hook = {
@@ -88,7 +89,7 @@ def test_t039_every_way_that_takes_an_identifier_counts(exchange: SmallExchange)
             timeout=10,
         )
     )
-    assert [answer.status_code for answer in ways] == [429] * 5
+    assert [answer.status_code for answer in ways] == [429] * 6
     assert all(int(answer.headers["Retry-After"]) for answer in ways)
 
     alerts = [one for one in exchange.audit() if one["kind"] == "alert" and "different identifiers" in one["reason"]]
