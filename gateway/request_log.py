@@ -31,6 +31,8 @@ def log_requests(app: Flask) -> None:
         elapsed = time.perf_counter() - g.began
         metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()
         metrics.REQUEST_SECONDS.labels(route).observe(elapsed)
+        if g.get("is_routine"):
+            return response
         log.event(
             log.Event.REQUEST,
             route=route,

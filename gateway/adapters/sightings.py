@@ -4,7 +4,7 @@ Archives don't tell when a study came or changed. So every study is remembered b
 the moment it first looked as it does now is the moment that an incremental search (`_lastUpdated=gt…`) goes by.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ class _Row(NamedTuple):
     content_key: bytes
     with_series: bool
     first_seen: datetime
+    series_key: bytes | None = None
     study_id: bytes = b""
 
 
@@ -99,7 +100,8 @@ class Sightings:
 
     def _row(self, person: PatientID, study: SourceStudy, now: datetime) -> _Row:
         content = orjson.dumps(content_of(study)).decode()
-        return _Row(person, self._keys.blind("sighting.content", content), study.series is not None, now)
+        series = None if study.series is None else series_key(self._keys, [one.uid for one in study.series])
+        return _Row(person, self._keys.blind("sighting.content", content), study.series is not None, now, series)
 
     def _take(
         self, person: PatientID, told: Mapping[Place, Told], known: Mapping[_RowKey, _Row], now: datetime
@@ -162,7 +164,13 @@ class Sightings:
             "content_key": row.content_key,
             "with_series": row.with_series,
             "first_seen": row.first_seen,
+            "series_key": row.series_key,
         }
+
+
+def series_key(keys: KeyRing, uids: Iterable[str]) -> bytes:
+    """By which two facilities' series of a study are compared: equal where they hold the same."""
+    return keys.blind("sighting.series", *sorted(uids))
 
 
 def _all_of(told: Mapping[Place, Told]) -> list[SourceStudy]:

@@ -38,6 +38,7 @@ sighting = Table(
     Column("content_key", BlindIndex, nullable=False, comment="tells an unchanged study"),
     Column("with_series", Boolean, nullable=False, comment="whether content_key is of the study with its series"),
     Column("first_seen", Instant, nullable=False, comment="as it now is"),
+    Column("series_key", BlindIndex, nullable=True, comment="of its series' UIDs; null where they were never told"),
 )
 """A study that a facility has shown for one of its records."""
 

@@ -10,6 +10,7 @@ from gateway.adapters.base import Target
 from gateway.auth.break_glass import require_standing
 from gateway.auth.smart_scopes import limits_of, require
 from gateway.consent.decide import decide_query, decide_sources
+from gateway.consent.label_rules import LabelRules
 from gateway.consent.labels import NORMAL
 from gateway.deadline import Deadline
 from gateway.errors import DependencyUnavailable
@@ -24,17 +25,19 @@ from gateway.model import (
     Requester,
     StudyUID,
 )
+from gateway.retrieval.again import Grounds, SameAgain
 from gateway.retrieval.decide import UNKNOWN, Admits, Known, Source, Verdict, decide, series_permitted
 from gateway.retrieval.facts import FactsMemory, PersonFacts
 from gateway.retrieval.resource import Resource
 from gateway.retrieval.ruling import Caller, Opening, Person, Ruling
-from gateway.retrieval.whose import Holder, StudyHolders
+from gateway.retrieval.whose import Holder, RecordKey, StudyHolders
 from gateway.rooms import Rooms
 from gateway.search import holders_of
 
 OF_ANOTHER = "the study is not known to be the patient's that the token is bound to"
 OF_TWO = "the facility shows this study under two persons, and can't tell them apart"
 SUSPENDED = "the facility is suspended"
+_MOST_ROUNDS = 3
 OTHER_STUDY = "the token is bound to something else"
 
 
@@ -46,6 +49,7 @@ class RetrievalDesk:
         self._rooms = rooms
         self._holders = holders
         self._facts = facts
+        self._again = SameAgain(facts)
         self._patience = patience
 
     def decide(self, caller: Caller, facility: Facility, resource: Resource, now: datetime) -> Ruling:
@@ -94,10 +98,19 @@ class RetrievalDesk:
         identity = self._rooms.mpi.resolve(patient)
         if identity is None:
             return []
-        person = self._person(_holder_of(identity), requester, now)
+        grounds = Grounds(
+            requester=requester,
+            holder=_holder_of(identity),
+            policy=self._rooms.consents.find(identity.id),
+            facilities=self._rooms.facilities.all(),
+            at=now,
+        )
+        person = _person_of(grounds, self._rooms.labels)
         if facility.id not in {id_ for id_, _ in person.asked[1]}:
             return []
-        told = self._told(person, facility).replies[facility.id].studies
+        facts = self._ask(person)
+        require_answer(facts, facility)
+        told = facts.replies[facility.id].studies
         latest = sorted(told, key=lambda one: one.started.place if one.started else 0, reverse=True)
         return list(dict.fromkeys(one.uid for one in latest))
 
@@ -123,20 +136,34 @@ class RetrievalDesk:
         """Whose study it is and what is known of it, or a refusal: nobody's, or of a facility that consent bars."""
         if facility.suspended:
             return _refused(SUSPENDED)
-        holder = self._find_holder(requester, facility, uid)
-        if isinstance(holder, Ruling):
-            return holder
-        person = self._person(holder, requester, now)
-        decision = person.allowed.get(facility.id)
-        if decision is None:
-            return _refused(UNKNOWN.reason, holder.person)
-        if not decision.permitted:
-            verdict = Verdict(permitted=False, reason=decision.reason, decisions=(decision,))
-            return Ruling(verdict=verdict, patient=holder.person)
-        return holder.person, self._known(person, facility, uid, requester, now)
+        for _ in range(_MOST_ROUNDS):
+            holder = self._find_holder(requester, facility, uid)
+            if isinstance(holder, Ruling):
+                return holder
+            grounds = Grounds(
+                requester=requester,
+                holder=holder,
+                policy=self._rooms.consents.find(holder.person),
+                facilities=self._rooms.facilities.all(),
+                at=now,
+            )
+            key = (requester.token_id, facility.id, uid)
+            if (known := self._again.find(key, grounds)) is not None:
+                return holder.person, known
+            person = _person_of(grounds, self._rooms.labels)
+            if (barred := _barred(person, facility)) is not None:
+                return barred
+            if (facts := self._facts.recall(person.asked)) is not None:
+                require_answer(facts, facility)
+                known = self._known(grounds, person, facts, facility, uid)
+                self._again.keep(key, grounds, person.asked, facts, known)
+                return holder.person, known
+            # While the facilities are asked somebody may revoke or unlink: all of it is read once more.
+            require_answer(self._ask(person), facility)
+        raise DependencyUnavailable("what is known of the patient does not stay the same")
 
     def _find_holder(self, requester: Requester, facility: Facility, uid: StudyUID) -> Holder | Ruling:
-        """The person whose study it is, to this caller; or the refusal, where it is nobody's or of two."""
+        """The person whose study it is, to this caller; or the refusal, where it is nobody's or of two persons."""
         shown = self._holders.find(uid)
         here = self._shown_here(shown, uid, facility.id)
         holder = self._holder_for(requester, shown, here)
@@ -172,34 +199,9 @@ class RetrievalDesk:
         known = next((one for one in shown if one.person == identity.id), None)
         return known or _holder_of(identity)
 
-    def _person(self, holder: Holder, requester: Requester, now: datetime) -> Person:
-        """The person of `holder`: what consent says now of each facility in whose domain they have a record."""
-        domains: dict[str, list[tuple[int, str]]] = {}
-        for record in holder.records:
-            domains.setdefault(record[1], []).append(record)
-        facilities = [one for one in self._rooms.facilities.all() if one.identifier_system in domains]
-        floors = self._rooms.labels.floors(facilities)
-        policy = self._rooms.consents.find(holder.person)
-        allowed = decide_query(policy, requester, [one.id for one in facilities], now, floors)
-        asked = tuple(
-            (one.id, tuple(domains[one.identifier_system]))
-            for one in facilities
-            if allowed[one.id].permitted and not one.suspended
-        )
-        return Person(id=holder.person, policy=policy, floors=floors, allowed=allowed, asked=(holder.person, asked))
-
-    def _told(self, person: Person, facility: Facility) -> PersonFacts:
-        """What the facilities that may be asked tell of the person.
-
-        Raises DependencyUnavailable where this one does not answer.
-        """
-        found = self._facts.recall(person.asked)
-        if found is None:
-            deadline = Deadline.after(self._patience)
-            found = self._facts.find(person.asked, lambda: self._targets(person), deadline)
-        if facility.id not in found.replies or facility.id in found.silent:
-            raise DependencyUnavailable("the facility does not answer")
-        return found
+    def _ask(self, person: Person) -> PersonFacts:
+        """What the facilities that may be asked tell of the person."""
+        return self._facts.find(person.asked, lambda: self._targets(person), Deadline.after(self._patience))
 
     def _targets(self, person: Person) -> list[Target]:
         identity = self._rooms.mpi.resolve(PatientRef(id=person.id))
@@ -213,16 +215,16 @@ class RetrievalDesk:
                 targets.append(Target(facility=target.facility, records=records))
         return targets
 
-    def _known(self, person: Person, facility: Facility, uid: StudyUID, requester: Requester, now: datetime) -> Known:
+    def _known(self, grounds: Grounds, person: Person, facts: PersonFacts, facility: Facility, uid: StudyUID) -> Known:
         """The study as it is known, each source with its own decision."""
-        told = self._told(person, facility).of(uid, self._rooms.labels, person.floors)
+        told = facts.of(uid, self._rooms.labels, person.floors)
         if told is None:
             return Known(here=())
         decisions = decide_sources(
-            person.policy,
-            requester,
+            grounds.policy,
+            grounds.requester,
             told.sources,
-            now,
+            grounds.at,
             told.labels,
             self._rooms.sightings.study_id,
             {(id_, person.floors.get(id_, NORMAL)): decision for id_, decision in person.allowed.items()},
@@ -230,7 +232,63 @@ class RetrievalDesk:
         sources = [Source(*one) for one in zip(told.sources, decisions, told.series, strict=True)]
         here = [one for one in sources if one.study.facility == facility.id]
         elsewhere = [one for one in sources if one.study.facility != facility.id]
-        return Known(here=here, elsewhere=elsewhere)
+        return Known(here=here, elsewhere=elsewhere, barred=self._barred_copies(grounds.holder, person, uid, here))
+
+    def _barred_copies(
+        self, holder: Holder, person: Person, uid: StudyUID, here: Sequence[Source]
+    ) -> dict[FacilityID, bool]:
+        """The facilities that have shown the study and may not be asked, and whether they showed what is here.
+
+        What else one of them holds, nobody may find out: so that it may be more, unless it was seen to be the same, or
+        to be gone since.
+        """
+        series = None
+        if all(source.series is not None for source in here):
+            series = frozenset(one for source in here for one in source.series or ())
+        copies: dict[FacilityID, bool] = {}
+        for shown in holder.seen:
+            decision = person.allowed.get(shown.facility)
+            if decision is None or decision.permitted:
+                continue
+            same = series is not None and self._holders.has_series(shown, series)
+            same = same or not self._holders.is_shown_now(uid, holder, shown.facility)
+            copies[shown.facility] = copies.get(shown.facility, True) and same
+        return copies
+
+
+def _person_of(grounds: Grounds, rules: LabelRules) -> Person:
+    """The person of the holder: what consent says now of each facility in whose domain they have a record."""
+    domains: dict[str, list[RecordKey]] = {}
+    for record in grounds.holder.records:
+        domains.setdefault(record[1], []).append(record)
+    facilities = [one for one in grounds.facilities if one.identifier_system in domains]
+    floors = rules.floors(facilities)
+    ids = [one.id for one in facilities]
+    allowed = decide_query(grounds.policy, grounds.requester, ids, grounds.at, floors)
+    asked = tuple(
+        (one.id, tuple(domains[one.identifier_system]))
+        for one in facilities
+        if allowed[one.id].permitted and not one.suspended
+    )
+    id_ = grounds.holder.person
+    return Person(id=id_, policy=grounds.policy, floors=floors, allowed=allowed, asked=(id_, asked))
+
+
+def _barred(person: Person, facility: Facility) -> Ruling | None:
+    """The refusal where the person has no record at the facility, or this caller may see nothing of it."""
+    decision = person.allowed.get(facility.id)
+    if decision is None:
+        return _refused(UNKNOWN.reason, person.id)
+    if decision.permitted:
+        return None
+    verdict = Verdict(permitted=False, reason=decision.reason, decisions=(decision,))
+    return Ruling(verdict=verdict, patient=person.id)
+
+
+def require_answer(facts: PersonFacts, facility: Facility) -> None:
+    """The facility has told something of the person. Raises DependencyUnavailable where it does not answer."""
+    if facility.id not in facts.replies or facility.id in facts.silent:
+        raise DependencyUnavailable("the facility does not answer")
 
 
 def admits_by(requester: Requester, now: datetime) -> Admits:

@@ -32,6 +32,7 @@ DECISION = "X-Retrieval-Decision"
 """The word `permit` in it is what a gate lets a request through by: any page of any server may answer with 2xx."""
 RETRY_AFTER_S = 5
 _MOST_SHOWN = 300
+_PERMITTED = RETRIEVAL_DECISIONS.labels("gate", "permit")
 
 
 def gate_blueprint(counter: RetrievalCounter, callers: Callers, clock: Callable[[], datetime]) -> Blueprint:
@@ -43,14 +44,16 @@ def gate_blueprint(counter: RetrievalCounter, callers: Callers, clock: Callable[
         facility = current_facility()
         asked, resource = _asked(facility)
         try:
-            caller = callers.at_gate(token_of(request.headers.getlist("Authorization")), facility, clock())
+            authorization = request.headers.get("Authorization")
+            caller = callers.at_gate(token_of([] if authorization is None else [authorization]), facility, clock())
         except NotAuthenticated as exc:
             counter.refuse(facility, asked, code_of(exc))
             raise
         ruling = counter.answer(caller, facility, resource, asked)
         if not ruling.verdict.permitted:
             raise AccessRefused("not permitted")
-        RETRIEVAL_DECISIONS.labels("gate", "permit").inc()
+        _PERMITTED.inc()
+        g.is_routine = True  # a viewer asks for every frame: the log would hold nothing else
         return Response(status=204, headers={DECISION: "permit"})
 
     @blueprint.errorhandler(GatewayError)
@@ -63,13 +66,11 @@ def gate_blueprint(counter: RetrievalCounter, callers: Callers, clock: Callable[
 
 def _asked(facility: Facility) -> tuple[Request, Resource | None]:
     """The client's own request, as the gate states it."""
-    uris = request.headers.getlist("X-Original-URI")
-    methods = request.headers.getlist("X-Original-Method")
-    single = len(uris) == 1 == len(methods)
-    resource = read_uri(uris[0], prefixes_of(facility)) if single and methods[0] in READING else None
+    # A header that was sent twice comes as one, its values joined by a comma: no resource has such a URI.
+    uri, method = request.headers.get("X-Original-URI", ""), request.headers.get("X-Original-Method", "")
+    resource = read_uri(uri, prefixes_of(facility)) if method in READING else None
     # What can't be read may hold anything, a token in its query too: of that only the path is kept.
-    shown = "" if not single else uris[0] if resource is not None else uris[0].partition("?")[0]
-    method = methods[0] if single else "?"
+    shown = uri if resource is not None else uri.partition("?")[0]
     raw = f"{method} {shown}".encode("ascii", "backslashreplace").decode()[:_MOST_SHOWN]
     return Request(kind="retrieval", raw=raw, id=g.get("request_id", ""), network=request.remote_addr), resource
 

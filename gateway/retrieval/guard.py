@@ -23,15 +23,12 @@ def requires_facility(
     """
 
     def check() -> None:
-        stated = request.headers.getlist(HEADER)
-        if len(stated) > 1:
-            raise NotAuthenticated("more than one key")
+        stated = request.headers.get(HEADER)
         now = clock()
-        authorization = request.headers.get("Authorization", "")
-        if not stated and authorization.lower().startswith("basic "):
-            id_ = keys.require_basic(authorization, now)
+        if stated is None and request.headers.get("Authorization", "").lower().startswith("basic "):
+            id_ = keys.require_basic(request.headers["Authorization"], now)
         else:
-            id_ = keys.require(stated[0] if stated else None, now)
+            id_ = keys.require(stated, now)
         found = next((one for one in facilities() if one.id == id_), None)
         if found is None:
             raise NotAuthenticated("the facility is no member")

@@ -30,6 +30,7 @@ VALIDITY_S = 10
 ANONYMOUS = "anonymous"
 _LEVELS = frozenset(("patient", "study", "series", "instance", "system"))
 _MOST_BYTES = 64_000
+_PERMITTED = RETRIEVAL_DECISIONS.labels("archive", "permit")
 
 
 def orthanc_blueprint(
@@ -87,7 +88,8 @@ class _Service:
             if ruling.verdict.in_part and resource is not None:
                 self._parts.note(caller, facility, resource.study)
             return _denied()
-        RETRIEVAL_DECISIONS.labels("archive", "permit").inc()
+        _PERMITTED.inc()
+        g.is_routine = True
         left = int((caller.requester.expires_at - now).total_seconds())
         return {"granted": True, "validity": max(1, min(VALIDITY_S, left))}
 

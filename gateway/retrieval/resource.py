@@ -7,6 +7,7 @@ of DICOM PS3.18 §10.4 and §10.6. Everything else is None, which is refused.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -64,7 +65,11 @@ _QUERY = re.compile(r"[!-~]*", re.ASCII)
 
 def prefixes_of(facility: Facility) -> frozenset[str]:
     """Under which paths a facility's DICOMweb service stands: those of its own address and of its gate."""
-    urls = (facility.gate_url, facility.link_url)
+    return _paths_of(facility.gate_url, facility.link_url)
+
+
+@lru_cache(maxsize=1024)
+def _paths_of(*urls: str | None) -> frozenset[str]:
     return frozenset(urlsplit(url).path.rstrip("/") for url in urls if url)
 
 
