@@ -28,7 +28,7 @@ T = TypeVar("T")
 _PURPOSE = "limit"
 _PAUSE = 1.0
 """Seconds for which a Redis that failed is left alone."""
-_SLICED = frozenset((Kind.REQUESTS, Kind.RETRIEVAL))
+_SLICED = frozenset((Kind.REQUESTS, Kind.RETRIEVAL, Kind.TOKENS))
 _SLICES_A_LIMIT = 200
 _SLICE_LASTS = 5.0
 _KNOWN_LASTS = 10.0

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from tests.facilities.dicomweb import DICOMwebServer
 from tests.facilities.rows import a_series_row
@@ -15,6 +16,7 @@ from tests.functional.small_exchange import (
     uid_of,
     uids,
 )
+from tests.services.exchange import add_client
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 CT = f"?modality={DCM}|CT"
@@ -147,6 +149,14 @@ def test_t035_a_token_endpoint_grants_what_is_registered_and_asked(exchange: Sma
     scope = f"system/ImagingStudy.rs{CT}"
     token = exchange.client.token(exchange.gateway, scope=scope)
     assert uids(find(exchange, token)) == CT_SHOWS
+
+
+def test_t035_a_client_that_is_registered_for_ct_gets_no_more(exchange: SmallExchange) -> None:
+    """Asked for all of ImagingStudy it is given CT; asked for MR, nothing; the registered words are in the token."""
+    radiology = add_client(exchange.gateway, "radiology", scope=f"system/ImagingStudy.rs{CT}")
+    assert uids(find(exchange, radiology.token(exchange.gateway, scope="system/*.read"))) == CT_SHOWS
+    with pytest.raises(requests.HTTPError, match="400"):
+        radiology.token(exchange.gateway, scope=f"system/ImagingStudy.rs?modality={DCM}|MR")
 
 
 def test_a_users_scope_reaches_what_a_systems_does_with_a_person_behind_it(exchange: SmallExchange) -> None:
