@@ -23,6 +23,7 @@ from gateway.signin.passkey_routes import (
     passkey_sign_in_blueprint,
     passkey_step_blueprint,
 )
+from gateway.signin.provider_pages import ProviderFace, provider_blueprint
 from gateway.signin.security_pages import change_blueprint, security_blueprint
 from gateway.signin.set_password import set_password_blueprint
 from gateway.wiring import House
@@ -43,6 +44,7 @@ def serve_pages(app: Flask, settings: Settings, house: House, serve: Serve) -> N
         challenges=people.challenges,
         signing_in=people.signing_in,
         base_url=settings.base_url,
+        provider_name=settings.provider.name if settings.provider else None,
     )
     signed_in = requires_person(people.door)
     with_proof = requires_proof(people.door, FRESH, people.factors.has_any)
@@ -56,5 +58,8 @@ def serve_pages(app: Flask, settings: Settings, house: House, serve: Serve) -> N
     serve(app, passkey_sign_in_blueprint(face, passkeys), optional_person(people.door, "the passkey is the proof"))
     serve(app, passkey_step_blueprint(face, passkeys), requires_step(people.door))
     serve(app, passkey_register_blueprint(face, passkeys), with_proof)
+    if people.provider is not None:
+        away = ProviderFace(face=face, provider=people.provider, accounts=people.vouched)
+        serve(app, provider_blueprint(away), optional_person(people.door, "the provider's answer is the proof"))
     serve(app, security_blueprint(face), signed_in)
     serve(app, change_blueprint(face), with_proof)

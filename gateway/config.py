@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from gateway.environment import Network, Reader, host_and_port_of
 from gateway.errors import ConfigurationError
 from gateway.model import ImplicitPolicy
+from gateway.provider_settings import PROVIDER_SETTINGS, ProviderSettings, read_provider
 from gateway.rates import DEFAULTS, Rates
 from gateway.web_origin import origin_of
 
@@ -49,6 +50,8 @@ class Settings:
     break_glass_roles: frozenset[str] = frozenset()
     session_idle: timedelta = timedelta(minutes=15)
     session_longest: timedelta = timedelta(hours=8)
+    provider: ProviderSettings | None = None
+    """The identity provider that people may sign in at, if there is one."""
     age_of_majority: int = 18
     time_zone: str = "UTC"
     rate_limits: Rates = field(default_factory=lambda: DEFAULTS)
@@ -146,6 +149,7 @@ class Settings:
             break_glass_roles=frozenset(reader.words("GATEWAY_BREAK_GLASS_ROLES")),
             session_idle=timedelta(minutes=reader.number("GATEWAY_SESSION_IDLE_MINUTES", 15, 1, 24 * 60)),
             session_longest=timedelta(hours=reader.number("GATEWAY_SESSION_HOURS", 8, 1, 24 * 7)),
+            provider=read_provider(reader, production=environment == "production"),
             age_of_majority=reader.number("GATEWAY_AGE_OF_MAJORITY", 18, 1, 120),
             time_zone=reader.time_zone("GATEWAY_TIME_ZONE", "UTC"),
             rate_limits=reader.rates("GATEWAY_RATE_LIMITS"),
@@ -353,6 +357,7 @@ KNOWN = frozenset(
         *("matching", "matching_link_bits", "matching_mean_bits", "matching_review_bits", "matching_algorithm_file"),
         *("break_glass_minutes", "break_glass_roles"),
         *("session_idle_minutes", "session_hours", "age_of_majority", "time_zone"),
+        *PROVIDER_SETTINGS,
         "rate_limits",
         *("adt_listen", "adt_metrics_listen", "adt_tls_cert_file", "adt_tls_key_file", "adt_tls_ca_file"),
         *("audit_checkpoint_records", "audit_checkpoint_seconds", "audit_checkpoint_dir", "audit_checkpoint_urls"),

@@ -15,7 +15,6 @@ from gateway.cli.patient_argument import patient_ref
 from gateway.errors import LoadRefused
 from gateway.model import PatientID
 from gateway.mpi.resolve import PatientIndex
-from gateway.wiring_people import open_delegations
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 _FOR = click.option("--for", "patient", required=True, metavar="ID", help="An id, Patient/ID or system|value.")
@@ -123,7 +122,15 @@ def delegations(patient: str | None, login: str | None, as_json: bool) -> None:
 
 def _delegations(operator: Operator) -> StoredDelegations:
     resolve = PatientIndex(operator.engine, operator.keys).resolve
-    return open_delegations(operator.settings, operator.engine, operator.keys, operator.audit, resolve)
+    settings = operator.settings
+    return StoredDelegations(
+        operator.engine,
+        operator.keys,
+        operator.audit,
+        resolve,
+        age=settings.age_of_majority,
+        zone=ZoneInfo(settings.time_zone),
+    )
 
 
 def _account(operator: Operator, login: str) -> Account:

@@ -202,6 +202,22 @@ def reset(login: str, second_factors: bool, as_json: bool) -> None:
     _tell(one, "reset", link, as_json)
 
 
+@command.command()
+@click.argument("login")
+@click.option("--subject", required=True, metavar="SUB", help="What the identity provider knows them by (`sub`).")
+@_AS_JSON
+def link(login: str, subject: str, as_json: bool) -> None:
+    """Let LOGIN sign in at the identity provider of GATEWAY_OIDC_ISSUER, as whom it calls SUB."""
+    with Operator() as operator:
+        one = require_account(operator, login)
+        provider = operator.settings.provider
+        if provider is None:
+            raise LoadRefused(["GATEWAY_OIDC_ISSUER names no identity provider"])
+        noted = noting(operator, "user linked to the provider")
+        open_accounts(operator).link_external(one.id, provider.issuer, subject, noted, operator.now)
+    _tell(one, "linked", None, as_json)
+
+
 def open_accounts(operator: Operator) -> StoredAccounts:
     """The accounts, as the operator reaches them."""
     return StoredAccounts(operator.engine, operator.keys, operator.audit)

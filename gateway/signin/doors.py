@@ -23,7 +23,7 @@ def sign_in_blueprint(face: SignInFace) -> Blueprint:
         where = next_path()
         if signed_in_or_none() is not None and where != HOME:
             return see_other(where)
-        return _page(face, where)
+        return sign_in_page(face, where)
 
     @blueprint.post("/signin", provide_automatic_options=False)
     def sign_in() -> Response:
@@ -34,10 +34,10 @@ def sign_in_blueprint(face: SignInFace) -> Blueprint:
             **({} if password else {"password": "Enter your password."}),
         }
         if errors:
-            return _page(face, where, login=login, errors=errors, status=422)
+            return sign_in_page(face, where, login=login, errors=errors, status=422)
         begun = face.signing_in.by_password(login, password, face.attempt())
         if begun is None:
-            return _page(face, where, login=login, problem=_WRONG, status=401)
+            return sign_in_page(face, where, login=login, problem=_WRONG, status=401)
         return face.go_on(begun, where)
 
     @blueprint.get("/signed-out", provide_automatic_options=False)
@@ -121,7 +121,7 @@ def sign_out_blueprint(face: SignInFace) -> Blueprint:
     return blueprint
 
 
-def _page(
+def sign_in_page(
     face: SignInFace,
     where: str,
     *,
@@ -130,6 +130,7 @@ def _page(
     problem: str = "",
     status: int = 200,
 ) -> Response:
+    """The sign-in page, with what is wrong by field, or as a whole."""
     return render(
         "sign_in.html",
         status=status,
