@@ -95,6 +95,7 @@ def _parse_all(scopes: tuple[str, ...]) -> tuple[Scope, ...]:
     return tuple(scope for text in scopes if (scope := parse_scope(text)) is not None)
 
 
+@lru_cache(maxsize=4096)
 def can(
     scopes: tuple[str, ...],
     resource_type: str,
