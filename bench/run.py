@@ -1,6 +1,6 @@
 """`make bench`: the gateway, the limit and the glue side by side in one run; ratios, and `bench/results/*.json`.
 
-QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth|consent|audit runs one part.
+QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth|access|consent|audit runs one part.
 """
 
 import json
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import audit, consent
+from bench import access, audit, consent
 from bench.archives import CannedArchives, Shape
 from bench.load import Latency, at_rate, saturate
 from bench.subjects import Gateway, Glue, Limit, Subject, first_answer
@@ -153,6 +153,9 @@ def main() -> None:
         if only in ("", "growth"):
             report["growth"] = growth(folder)
             print_growth(report["growth"])
+    if only in ("", "access"):
+        report["access"] = access.measure(rounds=1_000 if QUICK else 20_000)
+        access.print_access(report["access"])
     if only in ("", "consent"):
         report["consent"] = consent.measure(1_000 if QUICK else 20_000)
         consent.print_consent(report["consent"])

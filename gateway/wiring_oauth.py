@@ -19,7 +19,7 @@ from gateway.auth.introspection import Introspection
 from gateway.auth.jwks_fetch import JWKSFetcher
 from gateway.auth.revoked_tokens import RevokedTokens
 from gateway.auth.signing_keys import WatchedKeys
-from gateway.auth.standing import People
+from gateway.auth.standing import People, recent
 from gateway.auth.token_ends import TokenEnds
 from gateway.config import Settings
 from gateway.db.crypto import KeyRing
@@ -54,7 +54,7 @@ def open_oauth(
     """The authorization server of `settings`."""
     signing = WatchedKeys(settings.keys_file, keys)
     revoked = RevokedTokens(engine, keys)
-    bearer = BearerAuthenticator(signing, registry, issuer=settings.base_url, revoked=revoked, people=people)
+    bearer = BearerAuthenticator(signing, registry, issuer=settings.base_url, revoked=revoked, people=recent(people))
     verifier = AssertionVerifier(
         registry,
         ClientKeys(JWKSFetcher(production=settings.production)),

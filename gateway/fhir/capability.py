@@ -79,10 +79,13 @@ def capability_statement(*, base: str, token_url: str) -> dict[str, Any]:
 
 
 def _security(token_url: str) -> dict[str, Any]:
+    server = token_url.removesuffix("token")
+    # SMART App Launch 1.0; apps of today read `.well-known/smart-configuration`, some older ones read this alone.
+    addresses = [{"url": name, "valueUri": server + name} for name in ("authorize", "token", "introspect", "revoke")]
     return {
-        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": "token", "valueUri": token_url}]}],
+        "extension": [{"url": _OAUTH_URIS, "extension": addresses}],
         "service": [{"coding": [{"system": _SECURITY_SERVICES, "code": "SMART-on-FHIR"}], "text": "SMART on FHIR"}],
-        "description": "SMART Backend Services; the purpose of use is part of the token.",
+        "description": "SMART App Launch and Backend Services; the purpose of use is part of the token.",
     }
 
 
