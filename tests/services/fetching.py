@@ -58,7 +58,8 @@ class OfflineVerifier:
 class Fetching:
     """The gateway, the three archives, and two clients: `ehr`, and `viewer`, which exchanges its token."""
 
-    def __init__(self, north: Orthanc, east: Orthanc, **settings: str) -> None:
+    def __init__(self, north: Orthanc, east: Orthanc, *, viewers: str = "", **settings: str) -> None:
+        """`viewers` are the origins that may read at the gate."""
         self.gateway = Gateway(
             {
                 "GATEWAY_CONSENT_POLICY": "all-normal",
@@ -78,7 +79,7 @@ class Fetching:
             gateway=self.gateway.port,
             key=key,
             archive_authorization=ARCHIVE_LOGIN,
-            viewers=settings.get("GATEWAY_CORS_ORIGINS", ""),
+            viewers=viewers,
             port=gate_port,
         )
         archives = {"north": north, "south": self.south, "east": east}

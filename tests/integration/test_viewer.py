@@ -1,0 +1,182 @@
+"""OHIF opens a study through the gate in a real browser, and is refused once consent is withdrawn."""
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from tests.services import dicom_files, phantom_files
+from tests.services.chromium import _program as chromium
+from tests.services.fetching import Fetching
+from tests.services.orthanc import Orthanc
+from tests.services.person import PASSWORD, add_user
+from tests.services.process import scratch_folder
+from tests.services.viewer import Viewer
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+NORTH = dicom_files.ARCHIVES["NORTH"]
+MUELLER_CT = NORTH[0]
+SHOWN_WITHIN_MS = 60_000
+SETTLED_MS = 2_000
+FLAGS = [
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+]
+SEEN = Path(os.environ.get("TEST_SCREENSHOTS", scratch_folder("screenshots")))
+"""Where the pictures lie: a folder of the run, or of whoever wants to look at them."""
+
+
+@pytest.fixture(scope="module")
+def viewer() -> Iterator[Viewer]:
+    """OHIF, which has still to be told of its gateway."""
+    made = Viewer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def fetching(viewer: Viewer, orthanc_archives: Mapping[str, Orthanc]) -> Iterator[Fetching]:
+    """North behind its gate, with pictures that can be recognised, and a clinician."""
+    north = Orthanc("NORTH")
+    north.load_files(phantom_files.write(NORTH, scratch_folder("phantoms")))
+    north.studies = NORTH
+    made = Fetching(north, orthanc_archives["EAST"], viewers=viewer.origin, GATEWAY_VIEWER_CLIENT="viewer")
+    made.gateway.run(
+        *("clients", "add", "viewer", "--name", "Viewer", "--organization", viewer.origin, "--app", "--public"),
+        *("--redirect-uri", f"{viewer.origin}/", "--launch-url", viewer.launch_url, "--purpose", "TREAT"),
+        *("--scope", "patient/ImagingStudy.rs user/ImagingStudy.rs"),
+    )
+    add_user(made.gateway, "doc", "clinician", "--subject-id", "urn:oid:2.25.7")
+    made.start()
+    viewer.start(gateway=made.gateway.url, images=made.gate.origin)
+    yield made
+    made.stop()
+    north.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, drawing by software."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield started
+        started.close()
+
+
+@cache
+def link_to(fetching: Fetching) -> str:
+    """The EHR's link to Müller's CT."""
+    entries = fetching.search(MUELLER_CT.person, "north").json()["entry"]
+    studies = [one["resource"] for one in entries if one["resource"]["resourceType"] == "ImagingStudy"]
+    found = [one["id"] for one in studies if any(MUELLER_CT.uid in word["value"] for word in one["identifier"])]
+    return f"{fetching.gateway.url}/retrieval/view?study={found[0]}"
+
+
+class Watched:
+    """A page with what it asked for, and what it complained of."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.answers: list[tuple[int, str]] = []
+        self.complaints: list[str] = []
+        self.withdrawn = False
+        page.add_init_script("localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']))")
+        page.on("response", lambda answer: self.answers.append((answer.status, answer.url)))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._note)
+
+    def _note(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def statuses(self, part: str) -> list[int]:
+        """The statuses of all answers whose address has `part` in it."""
+        return [status for status, url in self.answers if part in url]
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Watched]:
+    """A page of a browser that knows nobody yet; the servers' certificates sign themselves."""
+    context = browser.new_context(ignore_https_errors=True, viewport={"width": 1400, "height": 900})
+    yield Watched(context.new_page())
+    context.close()
+
+
+def open_study(watched: Watched, fetching: Fetching) -> str:
+    """From the EHR's link, over the sign-in, to the viewer; the address by which it was started."""
+    page = watched.page
+    page.goto(link_to(fetching))
+    page.fill("input[name=login]", "doc")
+    page.fill("input[name=password]", PASSWORD)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_selector("text=Open a study", timeout=SHOWN_WITHIN_MS)
+    page.screenshot(path=SEEN / "view.png")
+    with page.expect_request(lambda request: "/viewer#" in request.url or request.url.endswith("/viewer")) as started:
+        page.click("[aria-label='Open the images of North Hospital']")
+    response = started.value.redirected_from
+    assert response is not None
+    sent = response.response()
+    assert sent is not None
+    return sent.headers["location"]
+
+
+def test_ohif_shows_the_study_from_behind_the_gate(watched: Watched, fetching: Fetching, viewer: Viewer) -> None:
+    """With a token for that study alone, of which nothing is in an address; the link is then used up."""
+    page = watched.page
+    opened = open_study(watched, fetching)
+    page.wait_for_selector("canvas", timeout=SHOWN_WITHIN_MS)
+    page.wait_for_function("document.body.innerText.includes('Thorax nativ')", timeout=SHOWN_WITHIN_MS)
+    page.wait_for_timeout(SETTLED_MS)
+    page.screenshot(path=SEEN / "viewer.png")
+
+    assert watched.statuses("/frames/") == [200] * MUELLER_CT.instances
+    refused = [url for status, url in watched.answers if status >= 400]
+    assert len(refused) == len([url for url in refused if f"00100020={MUELLER_CT.person.patient_id}" in url])
+    assert not [words for words in watched.complaints if "Content Security Policy" in words]
+    assert page.url == f"{viewer.launch_url}?StudyInstanceUIDs={MUELLER_CT.uid}"
+    said = viewer.log.read_text()
+    assert "GET /viewer " in said
+    assert MUELLER_CT.uid not in said
+    assert "code=" not in said
+
+    page.goto("about:blank")
+    page.goto(opened)
+    page.wait_for_selector("text=This link has been used", timeout=SHOWN_WITHIN_MS)
+    page.screenshot(path=SEEN / "used.png")
+
+
+def test_t097_ohif_is_refused_once_consent_is_withdrawn(watched: Watched, fetching: Fetching) -> None:
+    """It has its token and the list of series; then consent is withdrawn, and no metadata and no image comes."""
+    page = watched.page
+
+    def withdraw(route: Route) -> None:
+        if not watched.withdrawn:
+            watched.withdrawn = True
+            fetching.file_consent(MUELLER_CT.person, "north", {"type": "deny"})
+        route.continue_()
+
+    page.route("**/metadata", withdraw)
+    open_study(watched, fetching)
+    page.wait_for_selector("text=not open to you", timeout=SHOWN_WITHIN_MS)
+    page.wait_for_timeout(SETTLED_MS)
+    page.screenshot(path=SEEN / "withdrawn.png")
+
+    assert 200 in watched.statuses("/series?")
+    assert set(watched.statuses("/metadata")) == {403}
+    assert watched.statuses("/frames/") == []
+    again = page.goto(link_to(fetching))
+    assert again is not None
+    assert again.status == 404
