@@ -6,30 +6,32 @@ only what `audit_retention` says, which itself stays (migration 0009).
 
 from datetime import datetime
 
-from sqlalchemy import Engine, delete, func, select
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, select
 
 from gateway.audit.tables import audit_leaf, audit_record, audit_retention
 from gateway.db.session import reading, writing
 from gateway.db.upsert import insert_into
 
-_BATCH = 1000
+_BATCH = 2000
 
 
 def first_kept(engine: Engine, before: datetime) -> int:
-    """The log index of the first record that is not older than that; 0 where the log is empty or begins there.
+    """The log index of the first record that is not older than that; 0 where there is none, or the log begins there.
 
     Raises DependencyUnavailable.
     """
-    statement = (
-        select(audit_leaf.c.log_index)
-        .join_from(audit_leaf, audit_record, audit_record.c.seq == audit_leaf.c.seq)
-        .where(audit_record.c.recorded_at >= before)
-        .order_by(audit_leaf.c.log_index)
-        .limit(1)
-    )
-    with reading(engine) as connection:
-        found = connection.execute(statement).scalar()
-    return 0 if found is None else int(found)
+    # In parts: a log of six years is longer than one statement may take.
+    for start in range(0, _size(engine), _BATCH):
+        statement = (
+            select(func.min(audit_leaf.c.log_index))
+            .join_from(audit_leaf, audit_record, audit_record.c.seq == audit_leaf.c.seq)
+            .where(_in_batch(start, start + _BATCH), audit_record.c.recorded_at >= before)
+        )
+        with reading(engine) as connection:
+            found = connection.execute(statement).scalar()
+        if found is not None:
+            return int(found)
+    return 0
 
 
 def prune(engine: Engine, up_to: int, now: datetime) -> int:
@@ -41,19 +43,18 @@ def prune(engine: Engine, up_to: int, now: datetime) -> int:
         row = {"up_to": up_to, "pruned_at": now}
         connection.execute(insert_into(audit_retention, connection).values(row).on_conflict_do_nothing())
     pruned = 0
-    for start in range(_first_left(engine), up_to, _BATCH):
-        part = select(audit_leaf.c.seq).where(
-            audit_leaf.c.log_index >= start, audit_leaf.c.log_index < min(start + _BATCH, up_to)
-        )
+    for start in range(0, up_to, _BATCH):
+        part = select(audit_leaf.c.seq).where(_in_batch(start, min(start + _BATCH, up_to)))
         with writing(engine) as connection:
             pruned += connection.execute(delete(audit_record).where(audit_record.c.seq.in_(part))).rowcount
     return pruned
 
 
-def _first_left(engine: Engine) -> int:
-    statement = select(func.min(audit_leaf.c.log_index)).join_from(
-        audit_leaf, audit_record, audit_record.c.seq == audit_leaf.c.seq
-    )
+def _size(engine: Engine) -> int:
     with reading(engine) as connection:
-        found = connection.execute(statement).scalar()
-    return 0 if found is None else int(found)
+        last = connection.execute(select(func.max(audit_leaf.c.log_index))).scalar()
+    return 0 if last is None else int(last) + 1
+
+
+def _in_batch(start: int, end: int) -> ColumnElement[bool]:
+    return and_(audit_leaf.c.log_index >= start, audit_leaf.c.log_index < end)

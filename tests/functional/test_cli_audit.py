@@ -1,10 +1,12 @@
 """An auditor takes the audit away through the command line, and that is audited too."""
 
+import base64
 import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from fhir.resources.R4B.auditevent import AuditEvent
 
 from gateway.audit.canonical import from_canonical
 from gateway.audit.log import open_audit_log
+from gateway.audit.merkle import is_included, leaf_hash
 from gateway.audit.record import AuditRecord
 from gateway.db.crypto import read_key_file
 from gateway.db.session import open_database
@@ -138,6 +141,65 @@ def _altered_last_record(gateway: Gateway) -> Iterator[int]:
         yield seq
         raw.execute(change, [sealed, seq])
         raw.execute(guarded)
+
+
+def test_the_log_is_signed_checked_and_one_record_of_it_is_shown_by_command(gateway: Gateway, tmp_path: Path) -> None:
+    """The key an auditor keeps, the checkpoints, the check by the verifier, and a proof for one record."""
+    record = a_record(recorded=DAY)
+    _store(gateway, record)
+    key = gateway.run("audit", "key").stdout
+    assert key.startswith("exchange.example+")
+    note = gateway.run("audit", "checkpoint").stdout
+    outside = tmp_path / "checkpoint"
+    outside.write_text(note)
+    kept = tmp_path / "key"
+    kept.write_text(key)
+
+    assert gateway.run("audit", "verify").stdout.startswith("OK: ")
+    assert gateway.run("audit", "verify", "--checkpoints", str(outside), "--key", str(kept)).stdout.startswith("OK: ")
+    kept.write_text("")
+    assert "none of the keys" in gateway.run("audit", "verify", "--key", str(kept), expect=1).stderr
+    proof = gateway.run("audit", "prove", record.id).stdout.split("\n")
+    assert proof[0] == "c2sp.org/tlog-proof@v1"
+    entry = base64.b64decode(proof[1].removeprefix("extra "))
+    assert json.loads(entry)["id"] == record.id
+    index, end = int(proof[2].removeprefix("index ")), proof.index("")
+    origin, size, root = proof[end + 1 : end + 4]
+    path = [base64.b64decode(line) for line in proof[3:end]]
+    assert origin == "exchange.example"
+    assert is_included(leaf_hash(entry), index, int(size), path, base64.b64decode(root))
+    assert "no record" in gateway.run("audit", "prove", "nothing", expect=1).stderr
+
+
+def test_the_log_is_exported_with_the_records_asked_for_and_the_entries_of_all(gateway: Gateway) -> None:
+    """Nothing is left out of a period or of a person's history: the other lines are there, without their records."""
+    person = _person(gateway)
+    wanted, other = a_record(patient=person, recorded=DAY), a_record(recorded=DAY)
+    _store(gateway, wanted, other)
+
+    lines = _export(gateway, "--format", "log", "--patient", person, "--until", "2026-03-05")
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+    assert all("entry" in line for line in lines)
+    shown = [from_canonical(line["record"].encode()) for line in lines if "record" in line]
+    assert wanted in shown
+    assert {record.patient for record in shown} == {person}
+    assert all("record" not in line for line in _export(gateway, "--format", "entries"))
+
+
+def test_records_are_pruned_by_policy_or_against_it_and_that_is_on_record(gateway: Gateway) -> None:
+    """Six years unless somebody says that they know better; the verifier finds nothing amiss afterwards."""
+    _store(gateway, a_record(recorded=DAY))
+    refused = gateway.run("audit", "prune", "--before", "2025-01-01", expect=1).stderr
+    assert "kept for 6 years" in refused
+    assert gateway.run_json("audit", "prune", "--before", "2010-01-01")["pruned"] == 0
+
+    today = datetime.now(UTC).date().isoformat()
+    options = ("--before", today, "--shorter-than-policy")
+    done = gateway.run_json("audit", "prune", *options)
+    assert done["pruned"] == 0, "the log begins with what set the exchange up, today"
+    acts = [record for record in _export(gateway, "--format", "records") if record.get("reason") == "audit prune"]
+    assert ["retention-years", "6"] in acts[-1]["details"]
+    assert gateway.run("audit", "verify").stdout.startswith("OK: ")
 
 
 def test_the_help_tells_what_can_be_done(gateway: Gateway) -> None:
