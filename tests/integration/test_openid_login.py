@@ -13,7 +13,7 @@ import requests
 from joserfc.jwk import RSAKey
 from playwright.sync_api import sync_playwright
 
-from tests.services.chromium import _program as chromium
+from tests.services.chromium import program as chromium
 from tests.services.gateway import Gateway
 from tests.services.node import FOLDER, node
 from tests.services.process import Server, accepts_connections, free_port, scratch_folder

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.facilities.little_server import LittleServer, Request, response
 from tests.functional.small_exchange import SmallExchange
-from tests.services.chromium import _program as chromium
+from tests.services.chromium import program as chromium
 from tests.services.person import PASSWORD, add_user
 from tests.services.process import scratch_folder
 

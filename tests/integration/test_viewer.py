@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
-from tests.services import dicom_files, phantom_files
-from tests.services.chromium import _program as chromium
+from tests.services import chromium, dicom_files, phantom_files
 from tests.services.fetching import Fetching
 from tests.services.orthanc import Orthanc
 from tests.services.person import PASSWORD, add_user
@@ -71,7 +70,7 @@ def fetching(viewer: Viewer, orthanc_archives: Mapping[str, Orthanc]) -> Iterato
 def browser() -> Iterator[Browser]:
     """Chromium, drawing by software."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        started = playwright.chromium.launch(executable_path=chromium.program(), args=FLAGS)
         yield started
         started.close()
 

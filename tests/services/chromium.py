@@ -19,7 +19,8 @@ FLAGS = (
 )
 
 
-def _program() -> str:
+def program() -> str:
+    """The path of the browser. Raises ServiceMissing."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         try:
             return binary(name)
@@ -33,7 +34,7 @@ def _run(*arguments: str) -> str:
     # Chromium has no sandbox for root; what it opens here are the tests' own pages.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     profile = scratch_folder("chromium")
-    argv = [_program(), *FLAGS, *sandbox, f"--user-data-dir={profile}", *arguments]
+    argv = [program(), *FLAGS, *sandbox, f"--user-data-dir={profile}", *arguments]
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
