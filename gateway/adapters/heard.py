@@ -6,7 +6,8 @@ back. Where all of these are the same, so is the reply, its rows checked against
 audit come after, and are decided anew.
 
 Only replies are kept in which nothing was amiss, so that whatever has to be told of an answer is found in it each time.
-Of a body a digest is kept, of a reply the studies that were read: for ten minutes at most, and no more than fits.
+Of a body a digest is kept, and of a reply, from its second time on, the studies that were read: for ten minutes, and no
+more than fits.
 """
 
 import threading
@@ -23,6 +24,7 @@ MOST_BYTES = 16 * 1024 * 1024
 """Counted as the bytes that were read: what is made of them takes about as much."""
 _LARGEST_SHARE = 1 / 64
 """Of one reply: one that is larger would make many others be forgotten."""
+_MOST_HEARD_ONCE = 4096
 FORGET_AFTER_S = 600.0
 
 Shown = tuple[tuple[int, int, bool, bool], ...]
@@ -49,8 +51,10 @@ class HeardBefore:
     """The replies heard last, in this process. One object serves all threads."""
 
     def __init__(self, clock: Callable[[], float], most_bytes: int = MOST_BYTES) -> None:
+        """`clock` tells seconds; `most_bytes` is what the kept replies have together."""
         self._clock = clock
         self._most_bytes = most_bytes
+        self._once: OrderedDict[_Key, Told] = OrderedDict()
         self._kept: OrderedDict[_Key, _Heard] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -98,7 +102,12 @@ class HeardBefore:
         now = self._clock()
         with self._lock:
             self._drop(key)
-            if heard.size <= self._most_bytes * _LARGEST_SHARE:
+            if self._once.pop(key, None) != heard.told:
+                # What is asked for once, or told otherwise each time, would only push out what comes again.
+                self._once[key] = heard.told
+                if len(self._once) > _MOST_HEARD_ONCE:
+                    self._once.popitem(last=False)
+            elif heard.size <= self._most_bytes * _LARGEST_SHARE:
                 self._kept[key] = heard
                 self._bytes += heard.size
             while self._kept:
