@@ -1,9 +1,11 @@
 """Patients and an index to put them in, for tests of who is who."""
 
+import re
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, event
@@ -143,21 +145,22 @@ class StatementCount:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._watched: list[Any] = []
+        self._lite: list[sqlite3.Connection] = []
+        self._traced: dict[psycopg.Connection[Any], IO[str]] = {}
         self.statements: list[str] = []
 
-    def _note(self, statement: Any) -> None:
-        text = statement.decode() if isinstance(statement, bytes) else str(statement)
-        if not text.startswith(("BEGIN", "COMMIT", "PRAGMA")):
+    def _note(self, text: str) -> None:
+        if not text.startswith(("BEGIN", "COMMIT", "PRAGMA", "ROLLBACK")):
             self.statements.append(text)
 
     def _watch(self, connection: Any, *_rest: object) -> None:
         # At the driver, where what runs past SQLAlchemy's own execution is seen too.
         if isinstance(connection, sqlite3.Connection):
             connection.set_trace_callback(self._note)
-        else:
-            connection.cursor_factory = _noting(self._note)
-        self._watched.append(connection)
+            self._lite.append(connection)
+        elif connection not in self._traced:
+            self._traced[connection] = tempfile.TemporaryFile("w+")  # noqa: SIM115  # until it is read
+            connection.pgconn.trace(self._traced[connection].fileno())
 
     def __enter__(self) -> "StatementCount":
         event.listen(self._engine, "checkout", self._watch)
@@ -165,17 +168,28 @@ class StatementCount:
 
     def __exit__(self, *_exc: object) -> None:
         event.remove(self._engine, "checkout", self._watch)
-        for connection in self._watched:
-            if isinstance(connection, sqlite3.Connection):
-                connection.set_trace_callback(None)
-            else:
-                connection.cursor_factory = psycopg.Cursor
+        for lite in self._lite:
+            lite.set_trace_callback(None)
+        for connection, trace in self._traced.items():
+            connection.pgconn.untrace()
+            known = connection.execute("SELECT name, statement FROM pg_prepared_statements").fetchall()
+            with trace:
+                trace.seek(0)
+                for text in _executed(trace.read(), dict(known)):
+                    self._note(text)
 
 
-def _noting(note: Callable[[Any], None]) -> type[psycopg.Cursor[Any]]:
-    class NotingCursor(psycopg.Cursor[Any]):
-        def execute(self, query: Any, *args: Any, **options: Any) -> Any:
-            note(query)
-            return super().execute(query, *args, **options)
+_SENT = re.compile(r'\tF\t\d+\t(Query|Parse|Bind)\t (?:"([^"]*)" )?"([^"]*)')
+"""A simple statement, a text and its name, or the use of a text by its name."""
 
-    return NotingCursor
+
+def _executed(trace: str, known: dict[str, str]) -> Iterator[str]:
+    """What a trace of libpq says was executed; `known` are the statements prepared on the connection."""
+    unnamed = ""
+    for kind, name, text in _SENT.findall(trace):
+        if kind == "Query":
+            yield text
+        elif kind == "Parse" and not name:
+            unnamed = text
+        elif kind == "Bind":
+            yield known[text] if text else unnamed

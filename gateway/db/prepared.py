@@ -1,12 +1,12 @@
-"""Statements that run many times a second: made to text once, run on the driver's own cursor.
+"""Statements that run many times a second: made to text once, run by the driver itself.
 
 What SQLAlchemy does for each execution (cache keys, parameters, a result object) costs several times what a look-up by
 key costs. Here a Core statement is compiled once for each database, and for each length of its lists; it runs inside
 the transaction of the session it is given, with the same types.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ from gateway.db.mishap import unavailable
 
 Values = Mapping[str, Any]
 Processor = Callable[[Any], Any]
+_PLACE = re.compile(r"%\((\w+)\)s|%%")
 _MOST_ROWS = 64
 """Rows that one INSERT takes: their parameters stay far below what either database allows."""
 
@@ -53,6 +54,8 @@ class _Text:
     """A statement as one database takes it."""
 
     sql: str
+    run: Callable[[PoolProxiedConnection, str, Any], list[tuple[Any, ...]]]
+    """What hands it to the driver, and its parameters with it."""
     order: tuple[str, ...] | None
     """The parameters by name, where the driver wants them by place."""
     constants: Values
@@ -87,9 +90,7 @@ class Prepared:
             last = wanted[-1]
             for place in range(size):
                 values[f"{name}_{place + 1}"] = wanted[place] if place < len(wanted) else last
-        with _cursor(session) as cursor:
-            cursor.execute(text.sql, text.parameters(values))
-            rows: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
+        rows = _executed(session, text, values)
         return [_converted(row, text.out) for row in rows] if text.out else rows
 
     def first(self, session: Session, **values: Any) -> tuple[Any, ...] | None:
@@ -128,10 +129,7 @@ class PreparedInsert:
                 for place, row in enumerate(part)
                 for name, value in zip(self._columns, row, strict=True)
             }
-            with _cursor(session) as cursor:
-                cursor.execute(text.sql, text.parameters(values))
-                if self._returning:
-                    returned.extend(cursor.fetchall())
+            returned += _executed(session, text, values)
         return returned
 
     def _made(self, dialect: Dialect, rows: int) -> _Text:
@@ -169,8 +167,15 @@ def _compiled(statement: Any, dialect: Dialect, columns: Iterable[ColumnElement[
     binds = {name: one for name, one in compiled.binds.items() if not one.expanding}
     into = ((name, one.type.dialect_impl(dialect).bind_processor(dialect)) for name, one in binds.items())
     out = ((place, _reader(one.type, dialect)) for place, one in enumerate(columns))
+    sql, run = str(compiled), _by_cursor
+    if dialect.name == "postgresql":
+        from gateway.db.libpq import execute  # only where PostgreSQL is used, since it is slow to load
+
+        sql, order = _numbered(sql)
+        run = execute
     return _Text(
-        sql=str(compiled),
+        sql=sql,
+        run=run,
         order=None if order is None else tuple(order),
         constants={name: one.effective_value for name, one in binds.items() if name in names and not one.required},
         into=tuple((name, convert) for name, convert in into if convert),
@@ -185,14 +190,33 @@ def _reader(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
     return None
 
 
-@contextmanager
-def _cursor(session: Session) -> Iterator[Any]:
-    driver = session.connection.driver_connection
-    assert driver is not None  # noqa: S101  # a transaction is under way on it
-    cursor = driver.cursor()
+def _numbered(sql: str) -> tuple[str, list[str]]:
+    """`%(name)s` as `$1`, `$2`, …, and the names in that order."""
+    order: list[str] = []
+
+    def number(found: re.Match[str]) -> str:
+        name = found[1]
+        if name is None:
+            return "%"
+        if name not in order:
+            order.append(name)
+        return f"${order.index(name) + 1}"
+
+    return _PLACE.sub(number, sql), order
+
+
+def _executed(session: Session, text: _Text, values: Values) -> list[tuple[Any, ...]]:
+    """The rows as the driver gives them; none where the statement has none. Raises DependencyUnavailable."""
     try:
-        yield cursor
+        return text.run(session.connection, text.sql, text.parameters(values))
     except session.dialect.loaded_dbapi.Error as exc:
         raise unavailable("the database can't be read or written", exc) from exc
+
+
+def _by_cursor(connection: PoolProxiedConnection, sql: str, parameters: Any) -> list[tuple[Any, ...]]:
+    cursor = connection.cursor()
+    try:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
     finally:
         cursor.close()
