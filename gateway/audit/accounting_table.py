@@ -25,7 +25,7 @@ def as_json(accounting: Accounting) -> dict[str, Any]:
         "from": _instant(accounting.since),
         "to": _instant(accounting.until),
         "made": _instant(accounting.made_at),
-        "disclosures": [_disclosure(one) for one in accounting.disclosures],
+        "disclosures": [disclosure_json(one) for one in accounting.disclosures],
     }
 
 
@@ -57,7 +57,8 @@ def _rows(one: Disclosure) -> Sequence[Sequence[str]]:
     return rows or [(*begin, "", "", "", "", other, one.id)]
 
 
-def _disclosure(one: Disclosure) -> dict[str, Any]:
+def disclosure_json(one: Disclosure) -> dict[str, Any]:
+    """One disclosure, for programs."""
     to = one.recipient
     return {
         "id": one.id,

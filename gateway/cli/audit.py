@@ -12,7 +12,7 @@ from gateway.audit.canonical import to_canonical
 from gateway.audit.fhir_audit_event import to_audit_events
 from gateway.audit.log_export import log_lines
 from gateway.audit.record import AuditRecord
-from gateway.cli import audit_accounting, audit_log, audit_watch
+from gateway.cli import audit_accounting, audit_log, audit_released, audit_watch
 from gateway.cli.context import Operator
 from gateway.cli.moment import Moment
 from gateway.cli.patient_argument import patient_ref
@@ -118,5 +118,6 @@ for _command in (
     audit_accounting.accounting,
     audit_watch.follow,
     audit_watch.notices,
+    audit_released.released_under,
 ):
     command.add_command(_command)
