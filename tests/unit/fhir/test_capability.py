@@ -33,12 +33,13 @@ def test_it_names_what_smart_imaging_needs() -> None:
     assert {interaction["code"] for interaction in study["interaction"]} == {"read", "search-type"}
 
 
-def test_it_names_the_token_endpoint() -> None:
+def test_it_names_where_apps_ask_and_get_tokens() -> None:
     """SMART App Launch: the oauth-uris extension and the service."""
     security = STATEMENT["rest"][0]["security"]
 
     assert security["extension"][0]["extension"] == [
-        {"url": "token", "valueUri": "https://gateway.example/oauth/token"}
+        {"url": name, "valueUri": f"https://gateway.example/oauth/{name}"}
+        for name in ("authorize", "token", "introspect", "revoke")
     ]
     assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
 
