@@ -23,6 +23,7 @@ from gateway.enumeration import require_few_identifiers
 from gateway.errors import Conflict, InvalidQuery, LoadRefused, NotAcceptable, NotFound, StaleVersion
 from gateway.fhir.answer_form import AnswerForm
 from gateway.fhir.bundle import searchset
+from gateway.fhir.consent_authority import on_whose_behalf, require_authority, require_own_name
 from gateway.fhir.consent_body import TYPE, Condition, as_the_client_says, consent_in, patient_in, performers_of
 from gateway.fhir.consent_obligations import answers_of
 from gateway.fhir.consent_operations import document_in, patients_named_in, with_document
@@ -142,6 +143,7 @@ class ConsentFace:
     def create(self, resource: Mapping[str, Any], requester: Requester, request: Request) -> Told:
         """The Consent is on file under an id of the server's. Raises LoadRefused (422) with every problem by path."""
         require_scope(requester, "c", TYPE)
+        require_authority(requester)
         return self._file(resource, str(uuid.uuid4()), requester, request, "consent-create", None)
 
     def update(
@@ -158,6 +160,7 @@ class ConsentFace:
         ended, which nothing brings back (file a new one); LoadRefused.
         """
         require_scope(requester, "u", TYPE)
+        require_authority(requester)
         current = self._current(id_, requester, request, condition)
         if resource.get("id") != id_:
             raise InvalidQuery("the id in the body is not the one in the URL")
@@ -181,13 +184,16 @@ class ConsentFace:
         LoadRefused where the patient is another's.
         """
         require_scope(requester, "u", TYPE)
+        require_authority(requester)
         current = self._current(id_, requester, request, condition)
         self._require_theirs(id_, patients_named_in(asked, self.base))
         changed = None
         if (document := document_in(asked)) is not None:
             require_text(document)
             changed = with_document(current.resource, document, "revocation")
-        self._audit(request, "consent-update", requester, current.consent.person, [f"{TYPE}/{id_}"], "asked for")
+        behalf = on_whose_behalf(requester, ())
+        about = [f"{TYPE}/{id_}"]
+        self._audit(request, "consent-update", requester, current.consent.person, about, "asked for", details=behalf)
         filed = self.desk.consents.revoke(current, self.rooms.clock(), changed)
         return self._tell(id_, filed, requester, request, "consent-update", current.consent.person)
 
@@ -241,12 +247,13 @@ class ConsentFace:
     ) -> Told:
         stated = as_the_client_says({**resource, "id": id_})
         performers = performers_of(stated)
+        require_own_name(requester, performers, self.base, self.rooms.mpi)
         filing: Filing = replace(self.desk.read(stated), expected=expected)
         to_r4(stated)  # what couldn't be told to its own filer is refused by its path
         require_bound_patient(
             requester, PatientRef(id=filing.patient), self.rooms.mpi.resolve(_ref(filing)), self.rooms
         )
-        on_behalf = tuple(("performer", name) for name in performers)  # FAST: on whose behalf it was filed
+        on_behalf = on_whose_behalf(requester, performers)
         self._audit(request, kind, requester, filing.patient, [f"{TYPE}/{id_}"], "asked for", details=on_behalf)
         (filed,) = self.desk.consents.save([filing], self.rooms.clock())
         return self._tell(id_, filed, requester, request, kind, filing.patient)
