@@ -277,12 +277,25 @@ def test_t097_a_revocation_is_obeyed_by_orthanc_within_the_published_delay(fetch
     while at_south(fetching, path, token).status_code == 200:
         assert time.monotonic() - revoked < ORTHANC_DELAY_S + 1
         time.sleep(0.25)
-    fresh = fetching.bound_token("south", NGUYEN)
-    assert at_south(fetching, path, fresh).status_code == 403
+    assert fetching.exchange("south", NGUYEN).status_code == 400
+
+
+def test_t097_a_facility_that_asks_about_a_token_is_told_of_a_revocation_at_once(fetching: Fetching) -> None:
+    """Introspection: active before, inactive after; the next token is not even issued."""
+    token = fetching.bound_token("north", OBRIEN)
+    assert fetching.introspect("north", token)["active"] is True
+    assert fetching.introspect("south", token) == {"active": False}
+
+    fetching.file_consent(OBRIEN.person, "north", BAR_ALL)
+    assert fetching.introspect("north", token) == {"active": False}
+    assert fetching.exchange("north", OBRIEN).status_code == 400
+
+    fetching.file_consent(OBRIEN.person, "north", PERMIT_ALL)
+    assert fetching.introspect("north", token)["active"] is True
 
 
 def test_t097_a_token_that_is_checked_offline_ends_within_the_published_delay(fetching: Fetching) -> None:
-    """Nobody can call it back: that is its lifetime, and the delay of that way."""
+    """Nobody can call it back: that is its lifetime, and the delay of that way; there is no next one."""
     verifier = OfflineVerifier(fetching.gateway, EAST)
     token = fetching.bound_token("east", EAST_US)
     now = time.time()
@@ -290,7 +303,11 @@ def test_t097_a_token_that_is_checked_offline_ends_within_the_published_delay(fe
     assert verifier.admits(token, patient, EAST_US.uid, now)
     assert not verifier.admits(token, patient, MUELLER_CT.uid, now)
     assert not verifier.admits(token, "E.78", EAST_US.uid, now)
+
+    fetching.file_consent(EAST_US.person, "east", BAR_ALL)
+    assert fetching.exchange("east", EAST_US).status_code == 400
     assert not verifier.admits(token, patient, EAST_US.uid, now + OFFLINE_DELAY_S + 1)
+    fetching.file_consent(EAST_US.person, "east", PERMIT_ALL)
 
 
 @pytest.mark.slow

@@ -6,20 +6,16 @@ itself, by the gateway's published keys. All hold their studies of `dicom_files.
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from gateway.auth.tokens import sign
-from gateway.db.crypto import read_key_file
-from tests.factories_auth import access_token_claims
 from tests.factories_consent import a_resource
 from tests.services import dicom_files, exchange
 from tests.services.dicom_files import Person, StudyOnFile
-from tests.services.exchange import Client, add_client, domain_of, facilities_toml, facility_table
+from tests.services.exchange import ASSERTION_TYPE, Client, add_client, domain_of, facilities_toml, facility_table
 from tests.services.gate import Gate
 from tests.services.gateway import Gateway
 from tests.services.orthanc import PASSWORD, USERNAME, Orthanc
@@ -70,7 +66,7 @@ class Fetching:
         self.north, self.east = north, east
         gate_port = free_port()
         gate_url = f"https://127.0.0.1:{gate_port}/dicom-web"
-        self.south_key = ""
+        self._keys: dict[str, str] = {}
         self.gateway.run("db", "upgrade")
         self.south = self._open_south(north, gate_url)
         key = self._key_of("north")
@@ -85,7 +81,9 @@ class Fetching:
         archives = {"north": north, "south": self.south, "east": east}
         patients = exchange.patients_ndjson(archives)
         self.gateway.run("patients", "load", str(self.gateway.write("patients.ndjson", patients)))
-        self.ehr = add_client(self.gateway)
+        self.ehr = add_client(self.gateway, token_exchange="yes")
+        self._key_of("east")
+        self._audiences = {"north": gate_url, "south": self.south.dicomweb_url, "east": EAST}
         self._tokens: dict[str, str] = {}
         self._persons: dict[tuple[Person, str], str] = {}
 
@@ -109,8 +107,8 @@ class Fetching:
         self.gateway.run("facilities", "apply", str(self.gateway.write("facilities.toml", facilities_toml(tables))))
 
     def _key_of(self, facility: str) -> str:
-        key: str = self.gateway.run_json("facilities", "credential", facility)["key"]
-        return key
+        self._keys[facility] = self.gateway.run_json("facilities", "credential", facility)["key"]
+        return self._keys[facility]
 
     def start(self) -> Self:
         """It serves, and everybody's studies have been found once."""
@@ -151,15 +149,38 @@ class Fetching:
             self._persons[person, facility] = first["resource"]["subject"]["reference"].removeprefix("Patient/")
         return self._persons[person, facility]
 
-    def bound_token(self, facility: str, study: StudyOnFile, **claims: Any) -> str:
-        """A token bound to the facility and that study, signed with the gateway's own key."""
-        audience = {"north": self.gate.url, "south": self.south.dicomweb_url, "east": EAST}[facility]
-        keys = read_key_file(Path(self.gateway.env["GATEWAY_DATA_DIR"]) / "keys.json")
-        patient = self.person_id(study.person, facility)
-        body = access_token_claims(self.gateway.url, aud=audience, patient=patient)
-        bound = {"patient_id": study.person.patient_id, "studies": [study.uid], "exchanged": body["jti"]}
-        body["extensions"] |= {"retrieval": bound, "ihe_pcf": {}}
-        return sign(keys, body | claims)
+    def bound_token(self, facility: str, study: StudyOnFile) -> str:
+        """A token for that study at that facility, which the EHR exchanges its own for."""
+        answer = self.exchange(facility, study)
+        answer.raise_for_status()
+        token: str = answer.json()["access_token"]
+        return token
+
+    def exchange(self, facility: str, study: StudyOnFile) -> requests.Response:
+        """What the EHR is answered that exchanges its token (RFC 8693)."""
+        return requests.post(
+            f"{self.gateway.url}/oauth/token",
+            data={
+                "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+                "client_assertion_type": ASSERTION_TYPE,
+                "client_assertion": self.ehr.assertion(self.gateway),
+                "subject_token": self.token_of(self.ehr),
+                "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+                "resource": f"{self._audiences[facility]}/studies/{study.uid}",
+            },
+            timeout=30,
+        )
+
+    def introspect(self, facility: str, token: str) -> Any:
+        """What the facility is told of a token that it was shown (RFC 7662)."""
+        answer = requests.post(
+            f"{self.gateway.url}/oauth/introspect",
+            data={"token": token},
+            auth=(facility, self._keys[facility]),
+            timeout=30,
+        )
+        answer.raise_for_status()
+        return answer.json()
 
     def file_consent(self, person: Person, facility: str, provision: Mapping[str, Any]) -> None:
         """The one consent of that person is now this."""
