@@ -6,6 +6,7 @@ are. `schema` names this form. What is stored also holds a `salt`: a hash of the
 to whoever tries what it may have held.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from gateway.audit.record import Asked, AuditRecord, Decided, Released, Who
 SCHEMA = 1
 MOST_CHARACTERS = 4_096
 MOST_CHARACTERS_OF_A_REQUEST = 131_072
+MOST_CHARACTERS_OF_A_TOKEN = 32
+_SECRETS = re.compile(r"((?:\w+_)?(?:token|assertion|secret|verifier|password)=)([^&\s]+)", re.IGNORECASE)
+_SECRET_WORDS = ("token=", "assertion=", "secret=", "verifier=", "password=")
 
 
 class UnreadableRecord(ValueError):
@@ -28,11 +32,16 @@ class UnreadableRecord(ValueError):
 def to_canonical(record: AuditRecord, salt: str | None = None) -> bytes:
     """The bytes of `record`; equal records have equal bytes, unless each has a `salt`.
 
+    A request that bears a token where none belongs, in its query or form, keeps the last 32 characters of it at most.
     Texts longer than the caps are cut and say so (a hostile header must not fill the store), and lone surrogates, which
     no UTF-8 can hold, are spelled out. Raises TypeError where a field has a type no record may have.
     """
-    salted = {} if salt is None else {"salt": salt}
-    return orjson.dumps({"schema": SCHEMA, **salted, **_members(record)}, option=orjson.OPT_SORT_KEYS)
+    members = {"schema": SCHEMA, **_members(record)}
+    if salt is not None:
+        members["salt"] = salt
+    if record.request:
+        members["request"] = _without_secrets(str(members["request"]))
+    return orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
 
 
 def from_canonical(raw: bytes) -> AuditRecord:
@@ -46,6 +55,13 @@ def from_canonical(raw: bytes) -> AuditRecord:
     except (TypeError, KeyError, AttributeError, ValueError) as exc:
         msg = f"the bytes are not an audit record of schema {SCHEMA}"
         raise UnreadableRecord(msg) from exc
+
+
+def _without_secrets(request: str) -> str:
+    lowered = request.lower()
+    if not any(word in lowered for word in _SECRET_WORDS):
+        return request
+    return _SECRETS.sub(lambda found: found[1] + found[2][-MOST_CHARACTERS_OF_A_TOKEN:], request)
 
 
 def _members(part: object) -> dict[str, object]:

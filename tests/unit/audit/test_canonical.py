@@ -94,3 +94,24 @@ def test_t086_a_hostile_text_stays_inside_its_own_member(hostile: str) -> None:
         assert name == "x" * MOST_CHARACTERS + " … (cut: 1048576 characters)"
     else:
         assert name == hostile.replace("\ud800", "\\ud800")
+
+
+def test_t085_a_token_in_a_request_keeps_its_end_at_most() -> None:
+    """In a query or a form, whatever it is called there; everything else of the request stays as it was."""
+    token = "eyJ" + "0123456789abcdef" * 5
+    asked = f"GET /fhir/r4/ImagingStudy?Access_Token={token}&patient=Patient/1&code=eyJx"
+    posted = f"POST /fhir/r4/ImagingStudy/_search\n\npatient=Patient/1&client_assertion={token}"
+
+    for request in (asked, posted):
+        kept = from_canonical(to_canonical(a_record(request=request))).request
+        assert kept == request.replace(token, token[-32:])
+    plain = "GET /fhir/r4/Patient?identifier=http://token.example|password&name=Secret"
+    assert from_canonical(to_canonical(a_record(request=plain))).request == plain
+
+
+def test_a_salted_record_is_the_same_record() -> None:
+    """What makes a hash of it untellable is no part of what it says."""
+    record = a_record()
+
+    assert from_canonical(to_canonical(record, salt="00" * 16)) == record
+    assert to_canonical(record, salt="00" * 16) != to_canonical(record, salt="11" * 16)
