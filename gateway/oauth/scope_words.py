@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from gateway.auth.smart_scopes import Scope, parse_scope
+from gateway.search_values import split_alternatives
 
 _THINGS = {
     "ImagingStudy": "imaging studies (such as X-rays, CT and MR scans) and open their images",
@@ -58,5 +59,10 @@ def _sentence(scope: Scope) -> str:
     words = f"{does} {thing}"
     if scope.context == "user":
         words += " of patients, as your work allows"
-    limits = [f"{name} {value.rpartition('|')[2]}" for name, value in parse_qsl(scope.parameters)]
+    limits = [f"{name} {_values(value)}" for name, value in parse_qsl(scope.parameters.replace("+", "%2B"))]
     return f"{words}, only: {', '.join(limits)}" if limits else words
+
+
+def _values(value: str) -> str:
+    """Every alternative, by its code; by its system where any code of that will do."""
+    return " or ".join([part.rpartition("|")[2] or part for part in split_alternatives(value)])
