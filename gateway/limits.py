@@ -21,13 +21,13 @@ from typing import Protocol, TypeVar
 from gateway.errors import TooManyRequests
 from gateway.log import Event, event
 from gateway.metrics import THROTTLED
-from gateway.moving_windows import MOST_KEYS, ProcessWindows, RedisWindows, Windows
+from gateway.moving_windows import MOST_KEYS, ProcessWindows, RedisWindows, SharedWindows, Windows
 from gateway.rates import Kind, Rate, Rates
 
 T = TypeVar("T")
 _PURPOSE = "limit"
-_PAUSE = 1.0
-"""Seconds for which a Redis that failed is left alone."""
+_PAUSE, _LONGEST_PAUSE = 1.0, 16.0
+"""Seconds for which a Redis that failed is left alone: twice as long each time that it fails again."""
 _SLICED = frozenset((Kind.REQUESTS, Kind.RETRIEVAL, Kind.TOKENS))
 _SLICES_A_LIMIT = 200
 _SLICE_LASTS = 5.0
@@ -124,7 +124,7 @@ class RateLimits:
         self,
         rates: Rates,
         keys: Hasher,
-        shared: RedisWindows | None = None,
+        shared: SharedWindows | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -133,7 +133,7 @@ class RateLimits:
         self._shared = shared
         self._alone = ProcessWindows(clock=clock)
         self._clock = clock
-        self._paused_until = 0.0
+        self._pause = self._paused_until = 0.0
         self._lock = threading.Lock()
         self._slices: OrderedDict[tuple[Kind, str], _Slice] = OrderedDict()
         self._known: OrderedDict[str, float] = OrderedDict()
@@ -197,14 +197,29 @@ class RateLimits:
     def _ask(self, call: Callable[[Windows], T]) -> T:
         """What the shared windows say; those of this process where they are away."""
         shared = self._shared
-        if shared is None or self._clock() < self._paused_until:
+        if shared is None or not self._is_worth_asking():
             return call(self._alone)
         try:
-            return call(shared)
+            told = call(shared)
         except shared.failures as exc:
-            self._paused_until = self._clock() + _PAUSE
+            with self._lock:
+                self._pause = min(max(_PAUSE, self._pause * 2), _LONGEST_PAUSE)
+                self._paused_until = self._clock() + self._pause
             event(Event.DEPENDENCY_UNAVAILABLE, level=logging.WARNING, dependency="limits", reason=type(exc).__name__)
             return call(self._alone)
+        self._pause = 0.0
+        return told
+
+    def _is_worth_asking(self) -> bool:
+        """Always while the shared windows answer; else one caller finds out whether they are back, at times."""
+        if not self._pause:
+            return True
+        now = self._clock()
+        with self._lock:
+            if now < self._paused_until:
+                return False
+            self._paused_until = now + self._pause
+        return True
 
     def _from_slice(self, kind: Kind, who: str, rate: Rate) -> Retry | None:
         own = self._slice_of(kind, who)

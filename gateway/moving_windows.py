@@ -33,6 +33,19 @@ class Windows(Protocol):
         ...
 
 
+class SharedWindows(Windows, Protocol):
+    """Windows that several processes share, and that may be away."""
+
+    @property
+    def failures(self) -> type[Exception]:
+        """What every method raises where they are."""
+        ...
+
+    def close(self) -> None:
+        """Connections are closed."""
+        ...
+
+
 class ProcessWindows:
     """Windows of this process alone: the key that was used longest ago goes when there are too many.
 
@@ -140,7 +153,7 @@ class RedisWindows:
         import redis  # only where one is used
         from limits.storage import RedisStorage
 
-        self.failures: type[Exception] = redis.RedisError
+        self._failures: type[Exception] = redis.RedisError
         self._clock = clock
         self._storage = RedisStorage(
             url,
@@ -154,6 +167,11 @@ class RedisWindows:
         self._close = connection.close
         self._delete = connection.delete
         self._add = connection.register_script(_ADD)
+
+    @property
+    def failures(self) -> type[Exception]:
+        """What the client of Redis raises."""
+        return self._failures
 
     def take(self, key: str, rate: Rate, amount: int) -> float:
         """`amount` more are counted where they are within the limit."""

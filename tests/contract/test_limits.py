@@ -143,6 +143,46 @@ class Clock:
         return self.now
 
 
+class Away(ProcessWindows):
+    """Shared windows that are away until a test says otherwise, and that remember how often they were asked."""
+
+    failures = OSError
+    away = True
+    asked = 0
+
+    def take(self, key: str, rate: Rate, amount: int) -> float:
+        """Fails while away."""
+        self.asked += 1
+        if self.away:
+            raise OSError
+        return super().take(key, rate, amount)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_shared_windows_that_are_away_are_asked_ever_more_rarely(keys: KeyRing) -> None:
+    """After one second, then two, four, and so on up to sixteen; once they are back, each time."""
+    clock, shared = Clock(), Away()
+    limits = RateLimits(RATES, keys, shared, clock=clock)
+    asked_at = []
+    for second in range(60):
+        clock.now = 1000.0 + second
+        before = shared.asked
+        for _ in range(5):
+            limits.hit(Kind.SIGN_IN_FAILURES, "a")
+        if shared.asked > before:
+            asked_at.append((second, shared.asked - before))
+    assert asked_at == [(0, 1), (1, 1), (3, 1), (7, 1), (15, 1), (31, 1), (47, 1)]
+
+    shared.away = False
+    clock.now = 1100.0
+    before = shared.asked
+    for _ in range(5):
+        limits.hit(Kind.SIGN_IN_NETWORK_FAILURES, "b")
+    assert shared.asked - before == 5
+
+
 def test_a_window_moves() -> None:
     """What is a minute old no longer counts, one by one, and how long to wait is until the oldest goes."""
     clock = Clock()
@@ -203,5 +243,5 @@ def test_words_change_what_they_name() -> None:
 )
 def test_words_that_say_nothing_are_refused(text: str) -> None:
     """A misspelt limit must not pass for one."""
-    with pytest.raises(ValueError, match="not a (limit|valid Kind)"):
+    with pytest.raises(ValueError, match=r"not a (limit|valid Kind)"):
         parse_rates(text)
