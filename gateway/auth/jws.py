@@ -6,10 +6,12 @@ that occurs twice in one JSON object refuses the whole document.
 """
 
 import re
+import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from joserfc.errors import JoseError
@@ -36,6 +38,12 @@ FindKey = Callable[[Header], SigningKey]
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _MOST_HEADER_CHARACTERS = 2048
+_MOST_VERIFIED = 4096
+_verified: dict[bytes, tuple[SigningKey, str, dict[str, Any]]] = {}
+"""By the hash of a token: with which key its signature was found to hold, and its claims. A viewer shows one token a
+thousand times. That a signature holds can't change; the key is looked for anew each time, and so is all that the claims
+mean. No token is kept."""
+_lock = threading.Lock()
 _LATEST = 2**40
 """Beyond year 36000: no honest NumericDate is greater."""
 
@@ -66,6 +74,11 @@ def open_jws(token: str, profile: JWSProfile, find_key: FindKey) -> dict[str, An
     head, payload, signature = _segments(token, profile)
     header = _read_header(head, profile)
     key = find_key(header)
+    digest = sha256(token.encode()).digest()
+    with _lock:
+        verified = _verified.get(digest)
+    if verified is not None and verified[0] is key and verified[1] == header.algorithm:
+        return dict(verified[2])
     try:
         algorithm = profile.registry.get_alg(header.algorithm)
         algorithm.check_key(key)
@@ -74,7 +87,12 @@ def open_jws(token: str, profile: JWSProfile, find_key: FindKey) -> dict[str, An
         raise NotAuthenticated("the signature does not hold") from exc
     if not holds:
         raise NotAuthenticated("the signature does not hold")
-    return _loads(_decode(payload))
+    claims = _loads(_decode(payload))
+    with _lock:
+        if len(_verified) >= _MOST_VERIFIED:
+            _verified.clear()
+        _verified[digest] = (key, header.algorithm, claims)
+    return dict(claims)
 
 
 def read_claims_unverified(token: str, profile: JWSProfile) -> dict[str, Any]:

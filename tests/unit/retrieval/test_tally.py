@@ -1,4 +1,4 @@
-"""What is fetched is on record before it is let through, and what follows is counted, and stored, or nothing goes on."""
+"""What is fetched is on record before it is let through; what follows is counted and stored, or nothing goes on."""
 
 import uuid
 from collections.abc import Sequence
