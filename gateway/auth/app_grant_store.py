@@ -20,6 +20,8 @@ from gateway.model import ClientID, PatientID
 
 _KEPT = timedelta(days=1)
 """How long a code or refresh token is known after its end, so that one that comes too late is told from a guess."""
+_GRANTS_KEPT = timedelta(days=30)
+"""How long a grant is kept after its end; what it was stands in the audit."""
 _OF_GRANT = (app_grant.c.content.label("grant_content"), app_grant.c.revoked_at)
 
 
@@ -59,6 +61,7 @@ class StoredGrants:
         with writing(self._engine) as connection:
             for table in (authorization_code, refresh_token):
                 connection.execute(delete(table).where(table.c.until < grant.granted_at - _KEPT))
+            connection.execute(delete(app_grant).where(app_grant.c.until < grant.granted_at - _GRANTS_KEPT))
             connection.execute(insert(app_grant).values(of_grant))
             connection.execute(insert(authorization_code).values(of_code))
             self._audit.record_within(connection, [record])
@@ -102,6 +105,13 @@ class StoredGrants:
             revoke_within(connection, self._keys, "token", token_id, now)
             self._audit.record_within(connection, [record])
         self._revoked()
+
+    def find(self, id_: str) -> AppGrant | None:
+        """The grant of that id, standing or not."""
+        statement = select(app_grant.c.id.label("grant_id"), *_OF_GRANT).where(app_grant.c.id == id_)
+        with reading(self._engine) as connection:
+            row = connection.execute(statement).one_or_none()
+        return None if row is None else self._grant(row)
 
     def standing(self, now: datetime, *, client_id: str | None = None, account_id: str | None = None) -> list[AppGrant]:
         """The grants that stand, of an app or an account where one is named, oldest first."""

@@ -168,6 +168,8 @@ def _problems(client: Client, facilities: set[FacilityID]) -> list[str]:
     problems = []
     if not _ID.fullmatch(client.id):
         problems.append("ID: letters, digits and . _ : / @ - only, at most 128")
+    if client.id.startswith("Patient/"):
+        problems.append("ID: Patient/… is how a patient is named in a token")
     if not 0 < len(client.name) <= 200 or not client.name.isprintable():
         problems.append("--name: 1 to 200 printable characters")
     if not _FACILITY.fullmatch(client.organization) and not _URI.fullmatch(client.organization):
