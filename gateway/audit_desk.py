@@ -5,7 +5,7 @@ page looks at so many records at most; where few of many fit, a page is short an
 """
 
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ MOST_BEHIND = 5_000
 MOST_LOOKED_AT = 2_000
 """Records that one page opens at most."""
 _A_LOOK = 250
+_OPENED_FIRST = 10
 _ALL_OF_IT = 1_000_000
 """Behind every event of a record."""
 
@@ -155,15 +156,18 @@ class AuditDesk:
         new = [place for place in behind if _is_in(place, span)]
         return sorted({*rarest, *new}, reverse=span.descends)[:_A_LOOK]
 
-    def _events(self, places: Sequence[Place], question: EventQuestion) -> Collection[tuple[EventPlace, Event]]:
-        records: Mapping[int, AuditRecord] = self.records.read([place.seq for place in places])
-        return [
-            (EventPlace(place, _number_of(event)), event)
-            for place in places
-            if place.seq in records
-            for event in self._told(records[place.seq], question.patients)
-            if question.finds(event)
-        ]
+    def _events(self, places: Sequence[Place], question: EventQuestion) -> Iterator[tuple[EventPlace, Event]]:
+        # A few records are opened first, then ever more: where many fit, a page needs no others.
+        opened, some = 0, _OPENED_FIRST
+        while opened < len(places):
+            part = places[opened : opened + some]
+            records: Mapping[int, AuditRecord] = self.records.read([place.seq for place in part])
+            for place in part:
+                if place.seq in records:
+                    for event in self._told(records[place.seq], question.patients):
+                        if question.finds(event):
+                            yield EventPlace(place, _number_of(event)), event
+            opened, some = opened + some, some * 2
 
     def _told(self, record: AuditRecord, patients: frozenset[PatientID] | None) -> list[Event]:
         events = to_audit_events(record, base_url=self.base_url)
