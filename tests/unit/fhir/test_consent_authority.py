@@ -62,7 +62,7 @@ def test_t071_the_patient_by_each_of_their_names(name: str) -> None:
 )
 def test_t071_nobody_else_is_said_to_have_decided(name: str) -> None:
     """Another patient, another server's, a relative: refused, also beside the right one."""
-    with pytest.raises(LoadRefused, match="Consent.performer"):
+    with pytest.raises(LoadRefused, match=r"Consent\.performer"):
         require_own_name(_requester(), ["Patient/p1", name], BASE, Index())
 
 
