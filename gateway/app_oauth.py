@@ -8,6 +8,7 @@ from gateway.auth.guards import Guard, open_to_anyone, optional_person, requires
 from gateway.config import Settings
 from gateway.oauth.app_grants import authorization_code, refresh_token
 from gateway.oauth.authorize import AuthorizeFace, authorize_blueprint, decision_blueprint
+from gateway.oauth.connected_apps import connected_apps_blueprint
 from gateway.oauth.limited import limit_failures
 from gateway.oauth.metadata import metadata_blueprint
 from gateway.oauth.patient_name import PatientNames
@@ -47,3 +48,4 @@ def serve_oauth(app: Flask, settings: Settings, house: House, serve: Serve) -> N
     door = house.people.door
     serve(app, authorize_blueprint(face), optional_person(door, "an app may send anybody here (RFC 6749 §4.1.1)"))
     serve(app, decision_blueprint(face), requires_person(door))
+    serve(app, connected_apps_blueprint(face), requires_person(door))

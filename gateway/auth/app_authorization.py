@@ -16,12 +16,13 @@ from gateway.auth.people import Account, SignIn
 from gateway.auth.people_audit import people_record, who_is
 from gateway.auth.smart_scopes import parse_scope
 from gateway.auth.standing import People
-from gateway.errors import AccessRefused, AuditUnavailable
+from gateway.errors import AccessRefused, AuditUnavailable, NotFound
 
 CODE_LASTS = timedelta(seconds=60)
 OFFLINE_LASTS = timedelta(days=90)
 """How long an app that may stay connected does, whatever it refreshes, until it has to ask the person again."""
 _SHORT = timedelta(hours=1)
+_ID_CHARACTERS = 36
 
 
 class AppAuthorization:
@@ -100,6 +101,30 @@ class AppAuthorization:
         )
         with suppress(AuditUnavailable):
             self._audit.record([record])
+
+    def connected(self, account: Account, now: datetime) -> Sequence[AppGrant]:
+        """What the account has let apps do that still may, oldest first. Raises DependencyUnavailable."""
+        return self._grants.standing(now, account_id=account.id)
+
+    def end(self, grant_id: str, sign_in: SignIn, call: Call, now: datetime) -> None:
+        """The person has ended what they granted, and every token that came of it.
+
+        Raises NotFound where it is none of theirs; DependencyUnavailable.
+        """
+        grant = self._grants.find(grant_id) if len(grant_id) <= _ID_CHARACTERS else None
+        if grant is None or grant.account_id != sign_in.account.id:
+            raise NotFound
+        record = people_record(
+            "token-revoked",
+            who_is(sign_in.account, session=sign_in.id, network=call.network),
+            now,
+            "the person ended it",
+            patient=grant.patient,
+            request=call.request,
+            request_id=call.request_id,
+            details=[("client", grant.client_id), ("grant", grant.id)],
+        )
+        self._grants.revoke(grant, record, now)
 
     def _until(self, scopes: Sequence[str], choice: Choice, now: datetime) -> datetime:
         lasts = _SHORT

@@ -1,5 +1,6 @@
 """What one person let one app do: the grant that codes, refresh tokens and access tokens rest on, and end with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
@@ -96,6 +97,16 @@ class AppGrants(Protocol):
 
     def find_refresh(self, token: str) -> StoredRefresh | None:
         """The refresh token, used or not; None where it is unknown or was long ago."""
+        ...
+
+    def find(self, id_: str) -> AppGrant | None:
+        """The grant of that id, standing or not."""
+        ...
+
+    def standing(
+        self, now: datetime, *, client_id: str | None = None, account_id: str | None = None
+    ) -> Sequence[AppGrant]:
+        """The grants that stand, of an app or an account where one is named, oldest first."""
         ...
 
     def use_code(self, code: str, refresh: NewRefresh | None, record: AuditRecord, now: datetime) -> bool:

@@ -70,6 +70,12 @@ class AuthorizeFace:
     """How long `online_access` lasts."""
     name_of: NameOf
     """The name of a person of the index, for who acts for several."""
+    offline_days: int = OFFLINE_LASTS.days
+
+    @property
+    def online_hours(self) -> int:
+        """`online`, as people are told."""
+        return max(1, round(self.online.total_seconds() / 3600))
 
 
 def authorize_blueprint(face: AuthorizeFace) -> Blueprint:
@@ -116,7 +122,7 @@ def decision_blueprint(face: AuthorizeFace) -> Blueprint:
         except AuthorizationRefused as exc:
             raise Conflict("the app's registration has changed") from exc
         if request.form.get("decision") != "allow":
-            face.authorization.refuse(asked, sign_in, "the person said no", _call(), now)
+            face.authorization.refuse(asked, sign_in, "the person said no", call_of_request(), now)
             return _answer(face, asked.to, {"error": "access_denied"})
         chosen = [
             one for one in face.authorization.choices(sign_in.account, asked, now) if one.key == request.form.get("as")
@@ -125,9 +131,9 @@ def decision_blueprint(face: AuthorizeFace) -> Blueprint:
             raise AccessRefused("that can't be chosen")
         kept = kept_of(_rows(face, asked.scopes), request.form.getlist("allow"))
         try:
-            code = face.authorization.allow(asked, chosen[0], kept, sign_in, _call(), now)
+            code = face.authorization.allow(asked, chosen[0], kept, sign_in, call_of_request(), now)
         except AccessRefused as exc:
-            face.authorization.refuse(asked, sign_in, exc.reason, _call(), now)
+            face.authorization.refuse(asked, sign_in, exc.reason, call_of_request(), now)
             return _answer(face, asked.to, {"error": "access_denied"})
         return _answer(face, asked.to, {"code": code})
 
@@ -154,7 +160,9 @@ def _put_before_person(face: AuthorizeFace, asked: AuthorizationRequest, pairs: 
         raise AuthorizationRefused("consent_required", "the person has to be asked", asked.to)
     offered = face.authorization.choices(sign_in.account, asked, now)
     if not offered:
-        face.authorization.refuse(asked, sign_in, "the account may not do anything that was asked for", _call(), now)
+        face.authorization.refuse(
+            asked, sign_in, "the account may not do anything that was asked for", call_of_request(), now
+        )
     return _page(face, asked, offered, pairs, sign_in)
 
 
@@ -202,8 +210,7 @@ def _words_of(one: Choice, name_of: NameOf) -> str:
 
 
 def _rows(face: AuthorizeFace, scopes: Sequence[str]) -> list[Row]:
-    hours = max(1, round(face.online.total_seconds() / 3600))
-    return rows_of(scopes, offline_days=OFFLINE_LASTS.days, online_hours=hours)
+    return rows_of(scopes, offline_days=face.offline_days, online_hours=face.online_hours)
 
 
 def _sealed(face: AuthorizeFace, pairs: Sequence[tuple[str, str]], sign_in: SignIn) -> str:
@@ -243,7 +250,8 @@ def _away(where: str) -> Response:
     return response
 
 
-def _call() -> Call:
+def call_of_request() -> Call:
+    """The request under way, as the audit keeps it."""
     return Call(
         request=f"{request.method} {request.path}", request_id=g.get("request_id", ""), network=request.remote_addr
     )

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from werkzeug.test import TestResponse
 
+from gateway.auth.app_grants import AppGrant
 from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
 from gateway.auth.people import Account, Role
@@ -165,6 +166,10 @@ class AppExchange(PeopleApp):
     def refresh(self, token: str, **changes: str | None) -> TestResponse:
         """The refresh token, used by the public app."""
         return self.token(**{"grant_type": "refresh_token", "client_id": "viewer", "refresh_token": token, **changes})
+
+    def granted(self) -> list[AppGrant]:
+        """What `pat` has granted that stands, oldest first."""
+        return list(self.house.oauth.authorization.connected(self.pat, self.clock()))
 
     def tokens(self, **changes: str | None) -> dict[str, Any]:
         """What the public app is handed for `pat`."""

@@ -193,3 +193,35 @@ def test_the_redirect_keeps_what_the_address_had(exchange: AppExchange) -> None:
     told = answered(exchange.decide(browser, page))
     assert told["tenant"] == "7"
     assert told["code"]
+
+
+def test_a_person_sees_the_apps_they_let_in_and_ends_one(exchange: AppExchange) -> None:
+    """Its tokens are dead from then on, and the page shows the others."""
+    issued = exchange.tokens()
+    browser = exchange.pats_browser()
+    page = browser.get("/oauth/apps")
+    assert page.status_code == 200
+    assert "My Viewer" in page.text
+    (grant,) = [one.id for one in exchange.granted() if one.id in page.text][-1:]
+    assert exchange.get(f"ImagingStudy?patient={PERSON}", issued["access_token"]).status_code == 200
+    ended = browser.submit("/oauth/apps", "/oauth/apps/end", grant=grant)
+    assert (ended.status_code, ended.headers["Location"]) == (303, "/oauth/apps?ended=1")
+    assert exchange.get(f"ImagingStudy?patient={PERSON}", issued["access_token"]).status_code == 401
+    assert exchange.refresh(issued["refresh_token"]).status_code == 400
+    assert grant not in browser.get("/oauth/apps").text
+    (*_, told) = exchange.audit("token-revoked")
+    assert (told.reason, told.who.subject) == ("the person ended it", exchange.pat.id)
+
+
+def test_nobody_ends_what_another_granted(exchange: AppExchange) -> None:
+    """404, as for one that was never; without a form of ours 403; without a session the sign-in."""
+    issued = exchange.tokens()
+    grant = exchange.granted()[-1].id
+    exchange.add("eve", Role.PATIENT)
+    eve = exchange.signed_in("eve")
+    assert grant not in eve.get("/oauth/apps").text
+    theirs = eve.submit("/oauth/apps", "/oauth/apps/end", grant=grant, csrf_token=eve.token("/signin/security"))
+    assert theirs.status_code == 404
+    assert exchange.pats_browser().client.post("/oauth/apps/end", data={"grant": grant}).status_code == 403
+    assert exchange.browser().get("/oauth/apps").status_code == 303
+    assert exchange.get(f"ImagingStudy?patient={PERSON}", issued["access_token"]).status_code == 200
