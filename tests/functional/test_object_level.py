@@ -72,6 +72,29 @@ def test_t031_patient_reads_and_searches_keep_to_the_binding(
     assert len({answer.content for answer in refused}) == 1
 
 
+def test_t031_consents_and_the_audit_keep_to_the_binding(exchange: SmallExchange, a: str, b: str) -> None:
+    """Another patient's are forbidden whether there is one or not, and not found by id; nothing of `b` is told."""
+    exchange.file_consent("b", {"type": "permit"})
+    exchange.search("b", "north")
+    token = exchange.signed_token(scope="patient/*.rs", patient=a, sub=f"Patient/{a}")
+    for resource_type in ("Consent", "AuditEvent"):
+        assert exchange.get(f"/{resource_type}", {"patient": a}, token=token).status_code == 200
+        others = [{"patient": one} for one in (b, NOBODY)]
+        others += [{"patient.identifier": one} for one in (identifier("b", "north"), f"{domain_of('north')}|nobody")]
+        refused = [exchange.get(f"/{resource_type}", query, token=token) for query in others]
+        assert [answer.status_code for answer in refused] == [403] * 4
+        assert len({answer.content for answer in refused}) == 1
+    theirs = exchange.get("/AuditEvent", {"patient": b}, token=exchange.signed_token(scope="system/AuditEvent.rs"))
+    event = resources(theirs.json())[0]["id"]
+    for path, absent in ((f"/AuditEvent/{event}", f"/AuditEvent/{NOBODY}-0"), ("/Consent/c-b", "/Consent/c-nobody")):
+        hidden = exchange.get(path, token=token)
+        assert (hidden.status_code, hidden.content) == (404, exchange.get(absent, token=token).content)
+    everything = exchange.get("/AuditEvent", {"_count": "200"}, token=token)
+    assert everything.status_code == 200
+    assert b not in everything.text
+    assert "2.25.2" not in everything.text
+
+
 def test_t031_the_id_and_the_identifier_of_two_persons_find_nobody(
     exchange: SmallExchange, bound: str, a: str, b: str
 ) -> None:
