@@ -28,7 +28,7 @@ from gateway.watch.follow import Follower, Following
 from gateway.watch.notices import Courier, Notices
 from gateway.watch.rules import Thresholds
 from gateway.watch.term_index import TermIndex, TermIndexer
-from gateway.watch.watcher import Watcher
+from gateway.watch.watcher import RESTING, Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def open_audit_work(
 
 
 def open_watcher(
-    settings: Settings, engine: Engine, keys: KeyRing, audit: StoredAuditLog, clock: Clock, *, resting: float = 9.0
+    settings: Settings, engine: Engine, keys: KeyRing, audit: StoredAuditLog, clock: Clock, *, resting: float = RESTING
 ) -> Watcher:
     """The index, alerts, notices, and the feed where there is one. Raises ConfigurationError."""
     records = Records(engine, keys)

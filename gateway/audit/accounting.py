@@ -13,6 +13,8 @@ from typing import Literal
 from gateway.audit.record import AuditRecord, Decided, Released
 
 Kind = Literal["hipaa", "part2"]
+Act = Literal["links", "images", "record"]
+"""What was given: where studies can be fetched, the images themselves, or what is on file about the person."""
 YEARS: Mapping[Kind, int] = {"hipaa": 6, "part2": 3}
 """How far back each goes unless it is asked otherwise."""
 
@@ -50,6 +52,7 @@ class Disclosure:
     id: str
     """The audit record; its AuditEvents are `{id}-{n}`."""
     at: datetime
+    act: Act
     recipient: Recipient
     purposes: tuple[str, ...]
     given: tuple[Given, ...]
@@ -87,6 +90,7 @@ def disclosures_in(records: Iterable[AuditRecord], kind: Kind, directory: Direct
             yield Disclosure(
                 id=record.id,
                 at=record.recorded,
+                act=_act(record),
                 recipient=_recipient(record, directory),
                 purposes=record.who.purposes,
                 given=tuple(_given(one, record, directory) for one in released if one.studies),
@@ -100,6 +104,12 @@ def years_before(moment: datetime, years: int) -> datetime:
         return moment.replace(year=moment.year - years)
     except ValueError:  # the 29th of February
         return moment.replace(year=moment.year - years, day=28)
+
+
+def _act(record: AuditRecord) -> Act:
+    if record.kind == "retrieval":
+        return "images"
+    return "links" if record.released else "record"
 
 
 def _other(record: AuditRecord) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.audit.accounting import Accounting, Disclosure, Given, Kind
+from gateway.audit.accounting import Accounting, Act, Disclosure, Given, Kind
 from gateway.purposes import in_words
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ TITLES: dict[Kind, str] = {
     "hipaa": "Accounting of disclosures",
     "part2": "List of disclosures of Part 2 programmes",
 }
+IN_WORDS: dict[Act, str] = {"links": "links to studies", "images": "the images themselves", "record": "what is on file"}
 _HEAD = ("When (UTC)", "To whom", "Why", "What", "Relied on")
 _WIDTHS = (11, 23, 12, 34, 20)
 _LINES = 12
@@ -131,7 +132,8 @@ def _rows(one: Disclosure) -> Iterator[Sequence[str]]:
         _cell(dict.fromkeys(lines)),
         _cell(in_words(purpose) for purpose in one.purposes),
     )
-    what = [line for given in one.given for line in _what(given)] + list(one.other)
+    what = [IN_WORDS[one.act]] if one.act == "images" else []
+    what += [line for given in one.given for line in _what(given)] + list(one.other)
     basis = list(dict.fromkeys(word for given in one.given for word in given.basis))
     for n in range(0, max(len(what), len(basis), 1), _LINES):
         yield (*begin, _cell(what[n : n + _LINES]), _cell(basis[n : n + _LINES]))

@@ -11,7 +11,7 @@ from gateway.purposes import in_words
 
 COLUMNS = (
     *("when (UTC)", "recipient", "organization", "application", "person", "address", "purpose"),
-    *("facility", "facility name", "studies", "relied on", "other data", "audit record"),
+    *("given", "facility", "facility name", "studies", "relied on", "other data", "audit record"),
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet may take for the beginning of a formula (OWASP ASVS 1.2.10), full-width forms included."""
@@ -51,10 +51,10 @@ def _rows(one: Disclosure) -> Sequence[Sequence[str]]:
     begin = (_instant(one.at), to.name, to.organization, to.application, to.person, to.address, purposes)
     other = " ".join(one.other)
     rows = [
-        (*begin, given.facility, given.name, " ".join(given.studies), " ".join(given.basis), other, one.id)
+        (*begin, one.act, given.facility, given.name, " ".join(given.studies), " ".join(given.basis), other, one.id)
         for given in one.given
     ]
-    return rows or [(*begin, "", "", "", "", other, one.id)]
+    return rows or [(*begin, one.act, "", "", "", "", other, one.id)]
 
 
 def disclosure_json(one: Disclosure) -> dict[str, Any]:
@@ -63,6 +63,7 @@ def disclosure_json(one: Disclosure) -> dict[str, Any]:
     return {
         "id": one.id,
         "date": _instant(one.at),
+        "given": one.act,
         "recipient": {
             "name": to.name,
             "organization": to.organization,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from gateway.audit_desk import EventQuestion
 from gateway.fhir.answer_form import AnswerForm, parse_answer_form, parse_word
@@ -113,12 +114,13 @@ def _reference(name: str, value: str, base: str) -> Condition:
         # FHIR R4 search §reference: a bare id is of any type that may stand there.
         return not (stated | {one.partition("/")[2] for one in stated}).isdisjoint(named)
 
-    return test, tuple((name, one) for one in named) if all("/" in one for one in named) else ()
+    return test, indexed((name, one) for one in named) if all("/" in one for one in named) else ()
 
 
-def _identifier(name: str, value: str, _base: str) -> Condition:
+def _identifier(name: str, value: str, base: str) -> Condition:
     tokens = parse_tokens(value, name)
     role = name.partition(".")[0]
+    itself = role == "agent" and _site(base) in {token.code for token in tokens}
 
     def test(event: Event) -> bool:
         stated = [reference.get("identifier", {}) for reference in _OF[role](event)]
@@ -126,7 +128,7 @@ def _identifier(name: str, value: str, _base: str) -> Condition:
         found += [("", number) for number in numbers_of(event)] if role == "agent" else []
         return any(_is(token, system, value) for system, value in found for token in tokens)
 
-    return test, _terms(name, tokens)
+    return test, () if itself else _terms(name, tokens)
 
 
 def _name(name: str, value: str, _base: str) -> Condition:
@@ -139,9 +141,17 @@ def _name(name: str, value: str, _base: str) -> Condition:
     return test, ()
 
 
-def _address(name: str, value: str, _base: str) -> Condition:
+def _address(name: str, value: str, base: str) -> Condition:
     wanted = parse_strings(value, name)
-    return lambda event: not set(addresses_of(event)).isdisjoint(wanted), tuple((name, one) for one in wanted)
+    itself = urlsplit(base).hostname in wanted
+    terms = () if itself else indexed((name, one) for one in wanted)
+    return lambda event: not set(addresses_of(event)).isdisjoint(wanted), terms
+
+
+def _site(base: str) -> str:
+    """How the gateway names itself as an agent: it takes part in everything, so that is in no index."""
+    parts = urlsplit(base)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 _OF: Mapping[str, Callable[[Event], Iterable[Event]]] = {"agent": agents_of, "entity": things_of}

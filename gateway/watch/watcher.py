@@ -1,7 +1,7 @@
 """What a process does with the audit beside its answers: index it, raise alerts, send notices, feed a repository.
 
 Several processes may do this at once: a lease in the database lets one at a time. It works in small steps and rests
-nine times as long as it worked, so that answers hardly notice it; a process of its own (`audit follow`) needn't rest.
+many times as long as it worked, so that answers hardly notice it; a process of its own (`audit follow`) needn't rest.
 """
 
 import logging
@@ -15,6 +15,7 @@ from gateway.metrics import AUDIT_FOLLOWED
 from gateway.watch.follow import Follower, Following
 from gateway.watch.notices import Courier
 
+RESTING = 15.0
 _EVERY_S = 1.0
 _STOP_WITHIN_S = 15.0
 
@@ -23,7 +24,7 @@ class Watcher:
     """Followers and the courier, each in a thread of its own while it is started."""
 
     def __init__(
-        self, following: Following, followers: Sequence[Follower], courier: Courier, *, resting: float = 9.0
+        self, following: Following, followers: Sequence[Follower], courier: Courier, *, resting: float = RESTING
     ) -> None:
         """`resting`: for how many times the length of a step is rested after it."""
         self._following = following

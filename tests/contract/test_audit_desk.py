@@ -118,6 +118,8 @@ SEARCHES = {
     "sign-ins": (("subtype", "110122"),),
     "all searches, which is no term": (("type", "http://terminology.hl7.org/CodeSystem/audit-event-type|rest"),),
     "refused": (("outcome", "4"), ("action", "E")),
+    "the gateway itself, which is in everything": (("agent.identifier", BASE),),
+    "where the gateway is": (("address", "exchange.example"), ("subtype", "110122")),
     "an address": (("address", "192.0.2.3"), ("type", "rest")),
     "a name": (("agent-name", "dr. ada"), ("outcome", "0,4")),
     "nobody": (("patient", "nobody"),),

@@ -89,6 +89,7 @@ def test_t092_the_accounting_is_what_was_disclosed_no_more_and_no_less(suite: Su
     assert _as_noted(told) == suite.disclosed
     for one in told["disclosures"]:
         assert one["date"].startswith("20")
+        assert one["given"] == "links"
         assert one["recipient"]["application"] == "Lakeside EHR"
         assert one["recipient"]["address"] == "127.0.0.1"
         assert one["purpose"] == [{"code": "TREAT", "display": "treatment"}]

@@ -40,11 +40,20 @@ def test_who_a_patient_is_and_what_they_decided_are_disclosures_too() -> None:
         a_record(kind="consent-read", released=(), resources=("Consent/c1/_history/1",)),
     )
 
+    assert {one.act for one in disclosures_in(records, "hipaa", NAMES)} == {"record"}
     assert [one.other for one in disclosures_in(records, "hipaa", NAMES)] == [
         (f"Patient/{PERSON}",),
         ("Consent/c1/_history/1",),
     ]
     assert list(disclosures_in(records, "part2", NAMES)) == []
+
+
+def test_images_that_were_fetched_are_told_from_links() -> None:
+    """Each fetch that was let through is a disclosure of its own."""
+    (fetched,) = disclosures_in([a_record(kind="retrieval", decided=())], "hipaa", NAMES)
+
+    assert fetched.act == "images"
+    assert as_pdf(_accounting(a_record(kind="retrieval"))).startswith(b"%PDF-")
 
 
 def test_the_word_relied_on_is_the_consent_else_the_policy_else_the_right() -> None:
