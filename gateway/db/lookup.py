@@ -1,5 +1,6 @@
 """A connection for the statements of every query (`gateway/db/prepared.py`), without SQLAlchemy around it."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ _BEGIN = {"sqlite": Prepared(text("BEGIN IMMEDIATE")), "postgresql": Prepared(te
 _COMMIT = Prepared(text("COMMIT"))
 
 
+_held = threading.local()
+
+
 @dataclass(frozen=True, slots=True)
 class Looking:
     """A pooled connection for statements of `gateway/db/prepared.py`; each is a transaction of its own."""
@@ -31,6 +35,16 @@ def looking(engine: Engine) -> Iterator[Looking]:
 
     After the database has gone away and come back, no connection of before is used again.
     """
+    held: Looking | None = getattr(_held, "session", None)
+    if held is not None and _held.engine is engine:
+        yield held
+        return
+    with _connected(engine) as session:
+        yield session
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Looking]:
     dialect = engine.dialect
     driver_error: Any = dialect.loaded_dbapi.Error
     try:
@@ -49,9 +63,24 @@ def looking(engine: Engine) -> Iterator[Looking]:
 
 
 @contextmanager
+def looking_on(engine: Engine) -> Iterator[None]:
+    """While this lasts, this thread's look-ups share one connection. Raises DependencyUnavailable.
+
+    Only for look-ups that follow one another at once: nothing is waited for meanwhile.
+    """
+    with _connected(engine) as session:
+        before = getattr(_held, "session", None), getattr(_held, "engine", None)
+        _held.session, _held.engine = session, engine
+        try:
+            yield
+        finally:
+            _held.session, _held.engine = before
+
+
+@contextmanager
 def storing(engine: Engine) -> Iterator[Looking]:
     """One transaction: all of it is stored when this ends, or nothing. Raises DependencyUnavailable."""
-    with looking(engine) as session:
+    with _connected(engine) as session:
         _BEGIN[session.dialect.name].all(session)
         # What isn't committed is rolled back as the connection returns to its pool.
         yield session

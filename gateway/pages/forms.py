@@ -4,7 +4,10 @@ The token in the form belongs to a signed cookie; beside it, what the browser it
 is believed where it speaks against it. Views that change something by POST call nothing: the blueprint does.
 """
 
+from typing import Any
+
 from flask import Blueprint, Flask, request, session
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from gateway.auth.session_cookie import cookie_for
@@ -12,6 +15,19 @@ from gateway.db.crypto import KeyRing
 from gateway.errors import FormRefused
 
 _protect = CSRFProtect()
+
+
+class _FormSessions(SecureCookieSessionInterface):
+    """Flask makes what signs the cookie anew for every request, of every face; it is always the same."""
+
+    def __init__(self) -> None:
+        self._signers: dict[Flask, Any] = {}
+
+    def get_signing_serializer(self, app: Flask) -> Any:
+        """What signs the cookie of `app`."""
+        if app not in self._signers:
+            self._signers[app] = super().get_signing_serializer(app)
+        return self._signers[app]
 
 
 def set_up_forms(app: Flask, base_url: str, keys: KeyRing) -> None:
@@ -29,6 +45,7 @@ def set_up_forms(app: Flask, base_url: str, keys: KeyRing) -> None:
         WTF_CSRF_SSL_STRICT=False,  # it would compare with the Host header, which anybody writes; ours is below
         GATEWAY_ORIGIN=base_url,
     )
+    app.session_interface = _FormSessions()
     _protect.init_app(app)
 
 

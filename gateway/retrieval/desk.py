@@ -137,15 +137,13 @@ class RetrievalDesk:
         if facility.suspended:
             return _refused(SUSPENDED)
         for _ in range(_MOST_ROUNDS):
-            holder = self._find_holder(requester, facility, uid)
-            if isinstance(holder, Ruling):
-                return holder
+            with self._holders.looking():
+                holder = self._find_holder(requester, facility, uid)
+                if isinstance(holder, Ruling):
+                    return holder
+                policy = self._rooms.consents.find(holder.person)
             grounds = Grounds(
-                requester=requester,
-                holder=holder,
-                policy=self._rooms.consents.find(holder.person),
-                facilities=self._rooms.facilities.all(),
-                at=now,
+                requester=requester, holder=holder, policy=policy, facilities=self._rooms.facilities.all(), at=now
             )
             key = (requester.token_id, facility.id, uid)
             if (known := self._again.find(key, grounds)) is not None:

@@ -1,6 +1,7 @@
 """Whose is a study? The persons under whom facilities have shown it, as the index links their records now."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from sqlalchemy import Engine, bindparam, select
 from gateway.adapters.sightings import series_key
 from gateway.adapters.tables import last_answer, sighting
 from gateway.db.crypto import KeyRing
-from gateway.db.lookup import Looking, looking
+from gateway.db.lookup import Looking, looking, looking_on
 from gateway.db.prepared import Prepared
 from gateway.model import FacilityID, PatientID, StudyUID
 from gateway.mpi.tables import record
@@ -73,6 +74,10 @@ class StudyHolders:
     def __init__(self, engine: Engine, keys: KeyRing) -> None:
         self._engine = engine
         self._keys = keys
+
+    def looking(self) -> AbstractContextManager[None]:
+        """While this lasts, this thread's look-ups share one connection."""
+        return looking_on(self._engine)
 
     def find(self, uid: StudyUID) -> Sequence[Holder]:
         """Everybody under whom a facility has shown the study, in the order of their ids; mostly one."""
