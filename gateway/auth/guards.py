@@ -119,6 +119,7 @@ def requires_step(door: Door) -> Guard:
 
     def check() -> None:
         g.sign_in = door.signins.find_step(door.cookie.read(), door.clock())
+        g.is_a_step = True
         current_sign_in()
 
     return Guard("requires_step", "the first step of signing in", check)
@@ -145,7 +146,7 @@ def requires_proof(door: Door, fresh: timedelta, has_factor: Callable[[str], boo
 
 
 def is_a_step() -> bool:
-    """Whether who came in by `requires_proof` still owes a second factor."""
+    """Whether who came in still owes a second factor."""
     return bool(g.get("is_a_step"))
 
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, g, request
 from flask_wtf.csrf import generate_csrf
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gateway.auth.guards import signed_in_or_none
+from gateway.auth.guards import is_a_step, signed_in_or_none
 
 ASSETS = "/pages"
 _HEADERS = {
@@ -32,14 +32,15 @@ def render(
     """The page of that template (`gateway/pages/templates`), every value escaped.
 
     `form_targets` are origins that a form of the page may lead to by redirects, beside our own (CSP `form-action`
-    holds for them too). `scripts` lets our own script files run. Templates have `sign_in` (or None), `csrf_token()`,
-    `request_id` and `here` (the path).
+    holds for them too). `scripts` lets our own script files run. Templates have `sign_in` (or None), `is_a_step`,
+    `csrf_token()`, `request_id` and `here` (the path).
     """
     text = (
         _templates()
         .get_template(template)
         .render(
             sign_in=signed_in_or_none(),
+            is_a_step=is_a_step(),
             csrf_token=generate_csrf,
             request_id=g.get("request_id", ""),
             here=request.path,
