@@ -241,3 +241,29 @@ def test_an_organisation_that_is_no_facility_yet_is_noted(gateway: Gateway) -> N
     arguments = ("--name", "X", "--jwks", "public.json", "--scope", SCOPE, "--purpose", "TREAT", "--organization")
     assert "no facility west" in gateway.run("clients", "add", "x1", *arguments, "west").stderr
     assert gateway.run("clients", "add", "x2", *arguments, "urn:oid:1.2.3").stderr == ""
+
+
+APP = ("--organization", "https://app.example", "--app", "--scope", "launch/patient patient/ImagingStudy.rs openid")
+
+
+def test_an_app_is_added_with_where_it_is_answered(gateway: Gateway) -> None:
+    """A public one needs no key and no purpose; what it is stands in the list and in the audit."""
+    address = "https://app.example/callback"
+    told = gateway.run_json("clients", "add", "app", "--name", "App", *APP, "--public", "--redirect-uri", address)
+    assert (told["outcome"], told["kind"], told["public"], told["redirect_uris"]) == ("added", "app", True, [address])
+    assert "app  App  (https://app.example)  enabled  public app" in gateway.run("clients", "list").stdout
+    noted = dict(_notes(gateway))["client added"]
+    assert (noted["kind"], noted["redirect_uris"], noted["keys"]) == ("public app", address, "none")
+
+
+def test_what_is_wrong_with_an_app_is_told_at_once(gateway: Gateway) -> None:
+    """Address, kind, keys and purpose, all in one go; nothing is registered."""
+    wrong = ("--redirect-uri", "http://app.example/#x", "--launch-url", "javascript:x", "--facility", "north")
+    scopes = ("--scope", "system/ImagingStudy.rs user/ImagingStudy.rs")
+    refused = gateway.run("clients", "add", "Patient/x", "--name", "App", *APP, *wrong, *scopes, expect=1)
+    for words in ("--redirect-uri", "--launch-url", "--facility", "--scope", "--purpose", "--jwks or --public", "ID:"):
+        assert words in refused.stderr, words
+    system = gateway.run("clients", "add", "s", "--name", "S", "--organization", "north", "--scope", SCOPE, expect=1)
+    assert "--jwks" in system.stderr
+    assert "purpose" in system.stderr
+    assert "Patient/x" not in gateway.run("clients", "list").stdout

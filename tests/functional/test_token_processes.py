@@ -93,5 +93,15 @@ def test_t015_of_twenty_replays_over_two_processes_and_a_restart_one_gets_a_toke
     assert (again.status_code, again.json()) == (400, {"error": "invalid_client"})
 
 
+def test_t133_a_token_that_is_revoked_opens_nothing_in_any_process_after_a_second(gateway: Gateway) -> None:
+    """Told to one worker; the others look once a second."""
+    token = _token(gateway)
+    assert _opens(gateway, token) == {200}
+    form = a_token_form(an_assertion(aud=f"{gateway.url}/oauth/token"), token=token, grant_type=None, scope=None)
+    assert requests.post(f"{gateway.url}/oauth/revoke", data=form, timeout=20).status_code == 200
+    time.sleep(1.05)
+    assert _opens(gateway, token) == {401}
+
+
 def _kid(token: str) -> str:
     return str(header_of(token)["kid"])
