@@ -9,10 +9,11 @@ from typing import Any
 
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import DiagnosticField, ExecStatus, Format, TransactionStatus
 from sqlalchemy import PoolProxiedConnection
 
 _PREPARED = "gateway.prepared"
+_NOT_PREPARED = b"26000"
 
 
 def execute(connection: PoolProxiedConnection, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -33,6 +34,11 @@ def execute(connection: PoolProxiedConnection, sql: str, parameters: Sequence[An
             _require_ok(libpq.prepare(name, sql.encode(), values.types), driver)
             known[sql, values.types] = name
         result = libpq.exec_prepared(name, sent, values.formats, Format.BINARY)
+        if result.error_field(DiagnosticField.SQLSTATE) == _NOT_PREPARED:
+            # After a rollback psycopg has everything forgotten that is prepared (DEALLOCATE ALL), this included.
+            known.clear()
+            if libpq.transaction_status == TransactionStatus.IDLE:
+                return execute(connection, sql, parameters)
     _require_ok(result, driver)
     if not result.nfields:
         return []

@@ -146,3 +146,17 @@ def test_after_the_server_has_dropped_all_connections_one_look_up_fails(postgres
     found = [find(engine, "p") for _ in range(3)]
     engine.dispose()
     assert found == [[], [], []]
+
+
+def test_a_transaction_that_was_rolled_back_costs_no_later_look_up(engine: Engine) -> None:
+    """The driver throws away then what is prepared on the connection; look-ups on it go on, before and after writes."""
+    for number in range(8):
+        add(engine, f"p{number}")
+        assert find(engine, f"p{number}") == [(f"p{number}", NOW)]
+
+    for number in range(3):
+        with pytest.raises(DependencyUnavailable):
+            add(engine, "p1")
+        assert find(engine, "p1") == [("p1", NOW)]
+        add(engine, f"q{number}")
+        assert find(engine, f"q{number}") == [(f"q{number}", NOW)]
