@@ -147,9 +147,9 @@ def require_signature(note, keys: dict, what: str) -> None:
         key = keys.get((name, raw[:4].hex()))
         if key is not None and not is_signed(key, raw[4:], signed):
             raise Bad(f"{what} is not signed by {name}, whose name it bears")
-        good += key is not None
+        good += key is not None and name == note.group(1)
     if not good:
-        raise Bad(f"{what} is signed by none of the keys")
+        raise Bad(f"{what} is signed by none of the keys for its log")
 
 
 def append(peaks: list, size: int, leaf: bytes) -> None:

@@ -327,7 +327,8 @@ def _is_address(url: str, *schemes: str) -> bool:
 def _is_web_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and len(url) <= 500)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        return bool(named) and len(url) <= 500 and not parts.username
     except ValueError:
         return False
 

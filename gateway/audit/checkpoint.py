@@ -1,6 +1,6 @@
 """Checkpoints of the log as C2SP has them (tlog-checkpoint in a signed-note), and the proofs that go with them.
 
-    exchange.example                                ← the origin: the base URL without its scheme
+    exchange.example                                ← the origin: the base URL without its scheme, as it was at first
     20852163                                        ← how many records
     CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=    ← the root above them
 
@@ -20,8 +20,13 @@ _ED25519 = b"\x01"
 
 
 def origin_of(base_url: str) -> str:
-    """The log's name: the base URL without its scheme."""
+    """The name of a new log: the base URL without its scheme."""
     return base_url.partition("://")[2].rstrip("/")
+
+
+def origin_in(note: str) -> str:
+    """The log's name in a checkpoint."""
+    return note.partition("\n")[0]
 
 
 def public_key_line(origin: str, key: Ed25519PublicKey) -> str:

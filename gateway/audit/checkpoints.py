@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, bindparam, select
 
-from gateway.audit.checkpoint import signed_checkpoint
+from gateway.audit.checkpoint import origin_in, signed_checkpoint
 from gateway.audit.tables import audit_checkpoint
 from gateway.audit.tree import AuditLogBroken, StoredTree
 from gateway.db.crypto import KeyRing
@@ -39,6 +39,7 @@ class Checkpoints:
     """Makes and keeps checkpoints. Every method raises DependencyUnavailable."""
 
     def __init__(self, engine: Engine, keys: KeyRing, origin: str) -> None:
+        """`origin` is the name of a log that has no checkpoint yet; one that has keeps its name."""
         self._engine = engine
         self._keys = keys
         self._origin = origin
@@ -61,9 +62,15 @@ class Checkpoints:
             if not self._keys.checkpoints:
                 raise AuditUnavailable("no key signs checkpoints: run `python -m gateway audit key --create`")
             root = tree.root(size)
-        note = signed_checkpoint(self._origin, size, root, self._keys.checkpoints[0])
+        origin = origin_in(last.note) if last else self._origin
+        note = signed_checkpoint(origin, size, root, self._keys.checkpoints[0])
         made = Checkpoint(size=size, root=root, made_at=now, note=note)
         return made if self._keep(made) else None
+
+    def origin(self) -> str:
+        """The log's name: what it was signed under first."""
+        last = self.last()
+        return origin_in(last.note) if last else self._origin
 
     def last(self) -> Checkpoint | None:
         """The newest."""

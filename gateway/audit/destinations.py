@@ -78,7 +78,7 @@ class Posted:
     kind = "http"
 
     def __init__(self, url: str) -> None:
-        self.name = url
+        self.name = url.partition("?")[0]  # what follows may be a secret
         self._url = urlsplit(url)
 
     def deliver(self, made: Checkpoint, before: int) -> None:

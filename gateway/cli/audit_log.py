@@ -155,7 +155,7 @@ def _newest(operator: Operator) -> Checkpoint:
 
 
 def _public_keys(operator: Operator) -> str:
-    origin = origin_of(operator.settings.base_url)
+    origin = checkpoints_of(operator).origin()
     return "".join(f"{public_key_line(origin, key.public_key())}\n" for key in operator.keys.checkpoints)
 
 

@@ -30,7 +30,7 @@ from gateway.audit.tables import audit_delivery, audit_leaf
 from gateway.db.crypto import KeyRing
 from gateway.log import Event
 from gateway.metrics import AUDIT_CHECKPOINTS_SENT
-from tests.audit_tampering import take_guards_away
+from tests.audit_tampering import owning
 from tests.factories_audit import NOON, a_record
 
 ORIGIN = "exchange.example"
@@ -210,8 +210,7 @@ def test_a_keeper_logs_signs_and_delivers_by_itself_and_outlives_what_fails(
     log.record([a_record()])
     keeper.start()
     _wait_until(lambda: place.got == [1])
-    with engine.begin() as connection:
-        take_guards_away(connection)
+    with owning(engine) as connection:
         connection.exec_driver_sql("DELETE FROM audit_leaf")
         connection.execute(audit_leaf.insert().values(log_index=0, seq=1, hash=bytes(32)))
     log.record([a_record()])

@@ -20,7 +20,7 @@ from gateway.audit.tables import audit_record
 from gateway.db.crypto import KeyRing
 from gateway.db.session import open_database, writing
 from gateway.errors import AuditUnavailable, DependencyUnavailable
-from tests.audit_tampering import take_guards_away
+from tests.audit_tampering import owning
 from tests.factories_audit import NOON, PERSON, a_record, a_who
 
 SECONDS = timedelta(seconds=1)
@@ -227,8 +227,7 @@ def test_an_altered_record_is_an_error_that_names_it(log: StoredAuditLog, engine
     first, second, third = a_record(), a_record(), a_record()
     log.record([first, second, third])
     columns = audit_record.c
-    with engine.begin() as connection:
-        take_guards_away(connection)
+    with owning(engine) as connection:
         sealed = connection.execute(select(columns.sealed).where(columns.id == first.id)).scalar_one()
         connection.execute(update(audit_record).where(columns.id == second.id).values(sealed=sealed))
 
@@ -251,10 +250,8 @@ def test_bytes_that_are_well_sealed_but_no_record_are_an_error_too(
     log: StoredAuditLog, engine: Engine, keys: KeyRing
 ) -> None:
     """A record of a later version, or of another id, is never passed off as something else."""
-    with engine.begin() as connection:
-        take_guards_away(connection)
     for sealed_id, plain in (("odd", b'{"schema":99}'), ("other", to_canonical(a_record(id="not-other")))):
-        with engine.begin() as connection:
+        with owning(engine) as connection:
             connection.execute(delete(audit_record))
             connection.execute(
                 audit_record.insert().values(
@@ -304,7 +301,7 @@ from pathlib import Path
 from gateway.audit.log import open_audit_log
 from gateway.db.crypto import read_key_file
 from gateway.db.session import open_database, writing
-from tests.audit_tampering import take_guards_away
+from tests.audit_tampering import owning
 from tests.factories_audit import a_record
 from threading import Thread
 

@@ -17,8 +17,9 @@ from gateway.audit.tables import audit_checkpoint, audit_leaf, audit_node, audit
 from gateway.audit.tree import AuditLogBroken, StoredTree
 from gateway.db.crypto import KeyRing
 from gateway.db.lookup import looking
+from gateway.db.session import open_database
 from gateway.errors import AuditUnavailable
-from tests.audit_tampering import take_guards_away
+from tests.audit_tampering import owning
 from tests.factories_audit import NOON, a_record
 
 ORIGIN = "exchange.example"
@@ -167,8 +168,7 @@ def test_a_record_taken_away_before_it_was_logged_leaves_its_trace(
     """So does one that was altered by then: a leaf that says that nothing could be read."""
     log.record(_small(3))
     columns = audit_record.c
-    with engine.begin() as connection:
-        take_guards_away(connection)
+    with owning(engine) as connection:
         connection.execute(delete(audit_record).where(columns.seq == 1))
         connection.execute(update(audit_record).where(columns.seq == 2).values(sealed=b"\x01nothing"))
 
@@ -242,8 +242,7 @@ def test_t087_a_log_that_was_changed_behind_a_checkpoint_is_signed_no_more(
     log.record(_small(3))
     sequencer.run()
     checkpoints.make(NOON)
-    with engine.begin() as connection:
-        take_guards_away(connection)
+    with owning(engine) as connection:
         kept = connection.execute(select(audit_leaf.c.hash).where(audit_leaf.c.log_index == 1)).scalar_one()
         connection.execute(update(audit_leaf).where(audit_leaf.c.log_index == 1).values(hash=bytes(32)))
     log.record(_small(1))
@@ -260,6 +259,50 @@ def test_t087_a_log_that_was_changed_behind_a_checkpoint_is_signed_no_more(
         connection.execute(delete(audit_leaf).where(audit_leaf.c.log_index == 0))
     with looking(engine) as session, pytest.raises(AuditLogBroken, match="0 to 1 are not all there"):
         StoredTree(session).root(2)
+
+
+def test_a_log_keeps_its_name_when_the_exchange_gets_another_address(
+    log: StoredAuditLog, sequencer: Sequencer, checkpoints: Checkpoints, engine: Engine, keys: KeyRing
+) -> None:
+    """Whoever keeps its key and its checkpoints knows it by that."""
+    moved = Checkpoints(engine, keys, "new.example")
+    assert (checkpoints.origin(), moved.origin()) == (ORIGIN, "new.example")
+    log.record(_small(1))
+    sequencer.run()
+    checkpoints.make(NOON)
+    log.record(_small(1))
+    sequencer.run()
+
+    assert (made := moved.make(NOON)) is not None
+    assert made.note.startswith(f"{ORIGIN}\n2\n")
+    assert f"— {ORIGIN} " in made.note
+    assert moved.origin() == ORIGIN
+
+
+def test_t144_a_clock_that_jumps_changes_no_order(
+    log: StoredAuditLog, sequencer: Sequencer, checkpoints: Checkpoints, engine: Engine
+) -> None:
+    """Ten minutes forth and back: the log goes by what was stored first, and is signed all the same."""
+    for minutes in (0, 10, -10, 0):
+        log.record(_small(1, recorded=NOON + minutes * MINUTE))
+        sequencer.run()
+        assert checkpoints.make(NOON + minutes * MINUTE, every_records=1) is not None
+
+    assert [seq for _, seq, _ in _leaves(engine)] == [1, 2, 3, 4]
+    assert [record.recorded for record in log.read()] == [NOON + n * MINUTE for n in (0, 10, -10, 0)]
+
+
+@pytest.mark.integration
+def test_records_are_put_in_order_through_a_pooler(pgbouncer_url: str, keys: KeyRing) -> None:
+    """PgBouncer in transaction mode: the lock lives and ends with the transaction."""
+    engine = open_database(pgbouncer_url, serving=True)
+    with open_audit_log(engine, keys) as log:
+        log.record(_small(20))
+        assert Sequencer(engine, keys).run() == 20
+        log.record(_small(20))
+        assert Sequencer(engine, keys).run() == 20
+    assert Checkpoints(engine, keys, ORIGIN).make(NOON) is not None
+    engine.dispose()
 
 
 def test_without_a_key_nothing_is_signed_and_that_is_said(

@@ -5,6 +5,8 @@ checkpoints of 10, 25 and 40, after somebody who owns the database has changed i
 """
 
 import ast
+import base64
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -319,7 +321,7 @@ def test_t088_another_log_in_its_place_is_found_by_the_checkpoints_outside(
     else:
         forged = signed_checkpoint(ORIGIN, made.size, made.root, Ed25519PrivateKey.generate())
         (other / "checkpoints" / "1").write_text(forged)
-        assert "signed by none of the keys" in _verify(other, expect=1)
+        assert "signed by none of the keys for its log" in _verify(other, expect=1)
 
 
 def test_t088_two_logs_under_one_name_are_found(engine: Engine, folder: Path, keys: KeyRing) -> None:
@@ -383,7 +385,7 @@ def test_t087_a_time_that_was_changed_before_the_record_was_logged_is_found(
         ("checkpoints/000000000025", "exchange.example\n25\n", "not (only) signed checkpoints"),
         ("checkpoints/notes.txt", "for the auditor\n", "not (only) signed checkpoints"),
         ("checkpoints/long", "\x00" * 1000, "not (only) signed checkpoints"),
-        ("key", "", "signed by none of the keys"),
+        ("key", "", "signed by none of the keys for its log"),
         ("key", "exchange.example+00000000+AQ==\n", "not an Ed25519 public key"),
         ("key", "not a key\n", "not an Ed25519 public key"),
         ("export.ndjson", None, "No such file"),
@@ -411,6 +413,19 @@ def test_a_checkpoint_that_was_changed_is_not_signed(engine: Engine, folder: Pat
     ):
         file.write_text(note.replace(old, new, 1))
         assert "not signed by exchange.example" in _verify(folder, expect=1)
+
+
+def test_a_checkpoint_of_another_log_is_none_of_this_one(engine: Engine, folder: Path, keys: KeyRing) -> None:
+    """Signed by the true key, under its name, but said of a log of another name."""
+    _export(engine, keys, folder)
+    text = f"elsewhere.example\n25\n{'A' * 43}=\n"
+    key = keys.checkpoints[0]
+    raw = base64.b64decode((folder / "key").read_text().split("+", 2)[2])
+    key_id = hashlib.sha256(f"{ORIGIN}\n".encode() + raw).digest()[:4]
+    signature = base64.b64encode(key_id + key.sign(text.encode())).decode()
+    (folder / "checkpoints" / "other").write_text(f"{text}\n— {ORIGIN} {signature}\n")
+
+    assert "signed by none of the keys for its log" in _verify(folder, expect=1)
 
 
 def test_signatures_of_witnesses_do_no_harm(engine: Engine, folder: Path, keys: KeyRing) -> None:
@@ -497,7 +512,7 @@ def test_a_note_of_the_format_s_first_user_is_read(verifier: ModuleType, tmp_pat
     words = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
     signature = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
     keys = verifier.read_keys(str(tmp_path / "key"))
-    raw = __import__("base64").b64decode(signature)
+    raw = base64.b64decode(signature)
 
     assert raw[:4].hex() == "c74f20a3"
     assert verifier.ed25519_by_hand(keys["PeterNeumann", "c74f20a3"], raw[4:], words.encode())
