@@ -53,5 +53,9 @@ def serve_viewing(app: Flask, settings: Settings, house: House, serve: Serve) ->
         patience=settings.deadline,
     )
     serve(app, view_blueprint(viewing, house.rooms, settings.base_url), requires_person(people.door))
-    serve(app, view_token_blueprint(viewing), open_to_anyone("the code that the viewer was started with is the proof"))
+    serve(
+        app,
+        view_token_blueprint(viewing, house.rooms.limits),
+        open_to_anyone("the code that the viewer was started with is the proof"),
+    )
     return ViewerOrigin(viewing)

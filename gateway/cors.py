@@ -23,7 +23,7 @@ PUBLIC = frozenset(
 )
 """The same for everybody who asks."""
 
-FOR_APPS = ("/fhir/r4/", "/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/userinfo")
+FOR_APPS = ("/fhir/r4/", "/oauth/token", "/oauth/revoke", "/oauth/introspect")
 """What an app in a browser calls with a token of its own; a path that ends in `/` stands for all below it."""
 
 ALLOWED_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")

@@ -19,6 +19,7 @@ function lines_of_map(origins,   all, count, i, text) {
 }
 BEGIN {
     while ((read = (getline line < values)) > 0) {
+        sub(/\r$/, "", line)
         if (line ~ /^[ \t]*(#|$)/) continue
         if (line !~ /^[A-Z][A-Z0-9_]*=/) fail("not NAME=value: " line)
         name = line; sub(/=.*/, "", name)

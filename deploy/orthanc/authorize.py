@@ -26,6 +26,7 @@ MOST_VALIDITY_S = 60
 TIMEOUT_S = 5.0
 MOST_ANSWER_BYTES = 65536
 MOST_REMEMBERED = 10_000
+SHORTEST_SECRET = 12
 
 _UID = r"[0-9]+(?:\.[0-9]+)+"
 _FETCHED = re.compile(
@@ -46,6 +47,7 @@ class Service:
         url = urllib.parse.urlsplit(settings["WebServiceRootUrl"])
         if url.scheme not in ("http", "https") or not url.hostname:
             raise ValueError("Authorization.WebServiceRootUrl must be an http(s) URL")
+        _require_secret("WebServicePassword", settings["WebServicePassword"])
         self._url = url
         self._path = url.path.rstrip("/") + "/tokens/validate"
         self._tls = ssl.create_default_context(cafile=settings.get("WebServiceCertificates") or None)
@@ -109,6 +111,11 @@ def _read_answer(answer):
     return granted, validity
 
 
+def _require_secret(name, secret):
+    if len(secret) < SHORTEST_SECRET:
+        raise ValueError(f"Authorization.{name} needs a secret of at least {SHORTEST_SECRET} characters")
+
+
 class Door:
     """Lets local users in by their password, and everybody else to what the exchange permits them."""
 
@@ -116,6 +123,8 @@ class Door:
         settings = configuration["Authorization"]
         self._service = Service(settings)
         users = settings.get("LocalUsers", {})
+        for name, password in users.items():
+            _require_secret(f"LocalUsers.{name}", password)
         self._logins = [
             "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode() for name, password in users.items()
         ]

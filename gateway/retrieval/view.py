@@ -10,12 +10,14 @@ from flask import Blueprint, Response, g, redirect, request
 from gateway.auth.call import Call
 from gateway.auth.guards import current_sign_in
 from gateway.disclosure import Request
-from gateway.errors import DependencyUnavailable, GatewayError, InvalidQuery
+from gateway.errors import DependencyUnavailable, GatewayError, InvalidQuery, TooManyRequests
 from gateway.imaging.study import Study
+from gateway.limits import Limiter, require_within
 from gateway.log import Event, event
 from gateway.pages.errors import html_errors
 from gateway.pages.forms import protect_forms
 from gateway.pages.shell import render
+from gateway.rates import Kind
 from gateway.retrieval.viewing import Viewing
 from gateway.rooms import Rooms
 from gateway.web_origin import origin_of
@@ -60,9 +62,13 @@ def view_blueprint(viewing: Viewing, rooms: Rooms, base_url: str) -> Blueprint:
     return blueprint
 
 
-def view_token_blueprint(viewing: Viewing) -> Blueprint:
+def view_token_blueprint(viewing: Viewing, limiter: Limiter) -> Blueprint:
     """Where the viewer's page brings its code. Its guard is `open_to_anyone`: the code is the proof."""
     blueprint = Blueprint("retrieval_view_token", __name__)
+
+    @blueprint.before_request
+    def count() -> None:
+        require_within(limiter, Kind.TOKENS, request.remote_addr or "")
 
     @blueprint.post(TOKEN_PATH, provide_automatic_options=False)
     def token() -> Response:
@@ -83,9 +89,9 @@ def view_token_blueprint(viewing: Viewing) -> Blueprint:
     def refuse(exc: GatewayError) -> Response:
         if isinstance(exc, DependencyUnavailable):
             event(Event.DEPENDENCY_UNAVAILABLE, reason=exc.reason, request_id=g.request_id)
-            response = _json({"error": "temporarily_unavailable"}, 503)
-            response.headers["Retry-After"] = str(_RETRY_AFTER_S)
-            return response
+            return _later({"error": "temporarily_unavailable"}, 503, _RETRY_AFTER_S)
+        if isinstance(exc, TooManyRequests):
+            return _later({"error": "slow_down"}, 429, exc.retry_after_s)
         # Alike, whatever is wrong: a code that doesn't hold, or a study that is open no longer.
         return _json({"error": "invalid_grant"}, 400)
 
@@ -110,6 +116,12 @@ def _one(values: list[str]) -> str:
 def _asked(raw: str) -> Request:
     shown = raw.encode("ascii", "backslashreplace").decode()
     return Request(kind="imaging-read", raw=shown, id=g.request_id, network=request.remote_addr)
+
+
+def _later(body: object, status: int, after_s: int) -> Response:
+    response = _json(body, status)
+    response.headers["Retry-After"] = str(after_s)
+    return response
 
 
 def _json(body: object, status: int) -> Response:

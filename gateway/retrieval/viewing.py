@@ -159,7 +159,9 @@ class Viewing:
         more; DependencyUnavailable.
         """
         now = self._rooms.clock()
-        asked = self._codes.take("viewer", code, now=now) if 0 < len(code) <= _MOST_CHARACTERS else None
+        if not 0 < len(code) <= _MOST_CHARACTERS or self._codes.find("viewer", code, now=now) is None:
+            raise AccessRefused("the code does not hold")  # a guess costs a look, and changes nothing
+        asked = self._codes.take("viewer", code, now=now)
         if asked is None or asked.account_id is None:
             raise AccessRefused("the code does not hold")
         content = asked.content

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from urllib.parse import parse_qs, urlsplit
 
@@ -135,6 +136,16 @@ def test_a_code_is_good_once_and_brings_the_next(
     refusals = [redeem(exchange, one) for one in (code, first["code"], "", "x" * 200, "unknown", "\x00")]
     assert {(one.status_code, one.text) for one in refusals} == {(400, '{"error":"invalid_grant"}')}
     assert {one.headers["Cache-Control"] for one in refusals} == {"no-store"}
+
+
+def test_a_code_that_two_bring_at_once_is_good_for_one(
+    exchange: Retrieving, doc: PersonsBrowser, ids: dict[str, str]
+) -> None:
+    """In parallel, too."""
+    code = code_of(begin(doc, ids[CT]))
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(lambda _: redeem(exchange, code).status_code, range(8)))
+    assert statuses == [200] + [400] * 7
 
 
 def test_signing_out_ends_what_the_viewer_can_renew(exchange: Retrieving, ids: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from tests.services import dicom_files
 from tests.services.dicom_files import StudyOnFile
 from tests.services.orthanc import Orthanc
 from tests.services.orthanc_door import orthanc_with_door
+from tests.services.process import ServiceFailed
 
 pytestmark = pytest.mark.integration
 
@@ -72,7 +73,7 @@ class Exchange(LittleServer):
 def running() -> Iterator[tuple[Orthanc, Exchange]]:
     """NORTH's archive behind its door, and the exchange."""
     with Exchange() as exchange:
-        archive = orthanc_with_door("NORTH", exchange.url + "/", facility="north", key="north-key")
+        archive = orthanc_with_door("NORTH", exchange.url + "/", facility="north", key="north-key-of-the-test")
         archive.load(dicom_files.ARCHIVES["NORTH"])
         yield archive, exchange
         archive.stop()
@@ -160,7 +161,7 @@ def test_the_question_is_that_of_the_plugins_contract(archive: Orthanc, exchange
     (asked,) = exchange.asked
     assert asked == {
         "path": "/retrieval/orthanc/tokens/validate",
-        "authorization": "Basic " + base64.b64encode(b"north:north-key").decode(),
+        "authorization": "Basic " + base64.b64encode(b"north:north-key-of-the-test").decode(),
         "dicom-uid": MINE.uid,
         "level": "study",
         "method": "get",
@@ -332,7 +333,7 @@ def test_t099_an_exchange_that_is_away_releases_nothing() -> None:
     """Nobody listens where it should."""
     with Exchange() as gone:
         url = gone.url
-    archive = orthanc_with_door("NORTH", url, facility="north", key="north-key")
+    archive = orthanc_with_door("NORTH", url, facility="north", key="north-key-of-the-test")
     try:
         archive.load([MINE])
         assert _status(archive, f"/dicom-web/studies/{MINE.uid}") == 403
@@ -353,6 +354,20 @@ def test_t097_a_permission_is_remembered_no_longer_than_it_was_said_to_hold(
     exchange.stopping.wait(2.1)
     assert _status(archive, path) == 403
     assert len(exchange.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"LocalUsers": {"gateway": ""}}, "Authorization.LocalUsers.gateway needs a secret"),
+        ({"WebServicePassword": ""}, "Authorization.WebServicePassword needs a secret"),
+        ({"WebServiceRootUrl": "hie.example"}, "Authorization.WebServiceRootUrl must be"),
+    ],
+)
+def test_an_archive_whose_door_can_not_stand_does_not_start(settings: dict[str, Any], told: str) -> None:
+    """Rather than to stand open: the example as it is shipped is such."""
+    with pytest.raises(ServiceFailed, match=told):
+        orthanc_with_door("NORTH", "http://127.0.0.1:9/", facility="north", key="north-key-of-the-test", **settings)
 
 
 def test_a_permission_is_its_tokens_alone(archive: Orthanc, exchange: Exchange) -> None:
@@ -378,4 +393,4 @@ def test_the_log_holds_no_token_and_no_uid(archive: Orthanc, exchange: Exchange)
     text = archive.log_text()
     assert "refused, since ValueError while deciding" in text
     assert "study-token" not in text
-    assert "north-key" not in text
+    assert "north-key-of-the-test" not in text
