@@ -1,6 +1,7 @@
 """`make bench`: the gateway, the limit and the glue side by side in one run; ratios, and `bench/results/*.json`.
 
-QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth|access|consent|audit runs one part.
+QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth|access|consent|audit|retrieval runs one
+part.
 """
 
 import json
@@ -14,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import access, audit, consent
+from bench import access, audit, consent, retrieval
 from bench.archives import CannedArchives, Shape
 from bench.load import Latency, at_rate, saturate
 from bench.subjects import Gateway, Glue, Limit, Subject, first_answer
@@ -159,6 +160,9 @@ def main() -> None:
     if only in ("", "consent"):
         report["consent"] = consent.measure(1_000 if QUICK else 20_000)
         consent.print_consent(report["consent"])
+    if only in ("", "retrieval"):
+        report["retrieval"] = retrieval.measure(seconds=SECONDS)
+        retrieval.print_retrieval(report["retrieval"])
     if only in ("", "audit"):
         kept = audit.measure(2 if QUICK else 10)
         report["audit"] = {name: asdict(figures) for name, figures in kept.items()}

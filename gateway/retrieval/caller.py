@@ -50,7 +50,7 @@ class Callers:
     def _read(
         self, token: str, facility: Facility, now: datetime, *, takes_own: bool
     ) -> tuple[Caller, Mapping[str, Any]]:
-        if facility.retrieve == "own":
+        if facility.retrieve == "own" or facility.link_url == self.issuer:
             raise NotAuthenticated("the facility takes no token of the exchange")
         audiences = [facility.link_url, *([self.issuer] if takes_own else [])]
         requester, claims = self.bearer.read(token, audiences, now)

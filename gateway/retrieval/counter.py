@@ -44,7 +44,9 @@ class RetrievalCounter:
             self.refuse(facility, request, exc.code, caller.requester)
             raise
         if ruling.verdict.permitted:
-            key = (caller.requester.token_id, facility.id, resource.study)
+            # What is opened by another consent than before is opened anew.
+            relied_on = [reference for one in ruling.verdict.decisions for reference in one.consents]
+            key = (caller.requester.token_id, facility.id, resource.study, *relied_on)
             self.tally.fetched(key, lambda: self._opening(caller, facility, resource, ruling, request, now))
         else:
             self.refuse(facility, request, ruling.verdict.reason, caller.requester, ruling, resource.study)

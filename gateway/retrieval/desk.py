@@ -30,7 +30,7 @@ from gateway.retrieval.decide import UNKNOWN, Admits, Known, Source, Verdict, de
 from gateway.retrieval.facts import FactsMemory, PersonFacts
 from gateway.retrieval.resource import Resource
 from gateway.retrieval.ruling import Caller, Opening, Person, Ruling
-from gateway.retrieval.whose import Holder, RecordKey, StudyHolders
+from gateway.retrieval.whose import Holder, Holders, RecordKey
 from gateway.rooms import Rooms
 from gateway.search import holders_of
 
@@ -44,7 +44,7 @@ OTHER_STUDY = "the token is bound to something else"
 class RetrievalDesk:
     """Decides who may fetch what from whom. One object serves all threads."""
 
-    def __init__(self, rooms: Rooms, holders: StudyHolders, facts: FactsMemory, *, patience: timedelta) -> None:
+    def __init__(self, rooms: Rooms, holders: Holders, facts: FactsMemory, *, patience: timedelta) -> None:
         """`patience` is how long the facilities are waited for where they have to be asked."""
         self._rooms = rooms
         self._holders = holders
@@ -167,8 +167,9 @@ class RetrievalDesk:
         holder = self._holder_for(requester, shown, here)
         if holder is None:
             return _refused(OF_ANOTHER if requester.patient is not None else UNKNOWN.reason, requester.patient)
-        if any(one.person != holder.person for one in here):
-            return _refused(OF_TWO, holder.person)
+        persons = {one.person for one in here}
+        if persons - {holder.person}:
+            return _refused(OF_TWO if holder.person in persons else OF_ANOTHER, holder.person)
         return holder
 
     def _shown_here(self, shown: Sequence[Holder], uid: StudyUID, facility: FacilityID) -> Sequence[Holder]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Engine, bindparam, select
 
@@ -42,6 +42,26 @@ class Holder:
         return any(one.facility == facility for one in self.seen)
 
 
+class Holders(Protocol):
+    """Whose studies are. Every method raises DependencyUnavailable where that can't be read."""
+
+    def looking(self) -> AbstractContextManager[None]:
+        """While this lasts, this thread's look-ups may share what they look up by."""
+        ...
+
+    def find(self, uid: StudyUID) -> Sequence[Holder]:
+        """Everybody under whom a facility has shown the study, in the order of their ids; mostly one."""
+        ...
+
+    def is_shown_now(self, uid: StudyUID, holder: Holder, facility: FacilityID) -> bool:
+        """Whether the facility told of it when it was last asked about this person: archives move studies."""
+        ...
+
+    def has_series(self, shown: Shown, series: frozenset[str]) -> bool:
+        """Whether the facility told of exactly these series."""
+        ...
+
+
 _OTHER = record.alias("other")
 _SEEN = sighting.c
 _FIND = Prepared(
@@ -69,7 +89,7 @@ _STUDY_ID = Prepared(
 
 
 class StudyHolders:
-    """Looks up whose a study is: one statement. Raises DependencyUnavailable."""
+    """The `Holders` of a deployment. Whose a study is, is one statement."""
 
     def __init__(self, engine: Engine, keys: KeyRing) -> None:
         self._engine = engine
