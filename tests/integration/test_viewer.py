@@ -132,9 +132,29 @@ def open_study(watched: Watched, fetching: Fetching) -> str:
     return sent.headers["location"]
 
 
-def test_ohif_shows_the_study_from_behind_the_gate(watched: Watched, fetching: Fetching, viewer: Viewer) -> None:
-    """With a token for that study alone, of which nothing is in an address; the link is then used up."""
+EVIL = "https://evil.example"
+
+
+def poison(route: Route) -> None:
+    """The archive's metadata, as it would be if it sent readers elsewhere."""
+    answer = route.fetch()
+    rows = answer.json()
+    for row in rows:
+        row["00081190"] = {"vr": "UR", "Value": [f"{EVIL}/studies/1"]}
+        row["7FE00010"] = {"vr": "OW", "BulkDataURI": f"{EVIL}/pixels"}
+        row["00420011"] = {"vr": "OB", "BulkDataURI": "javascript:alert(1)"}
+    route.fulfill(response=answer, json=rows)
+
+
+def test_t101_ohif_shows_the_study_and_goes_nowhere_else(watched: Watched, fetching: Fetching, viewer: Viewer) -> None:
+    """With a token for that study alone, of which nothing is in an address; the link is then used up.
+
+    Where the archive's answers name other hosts, nothing is asked of them.
+    """
     page = watched.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/metadata", poison)
     opened = open_study(watched, fetching)
     page.wait_for_selector("canvas", timeout=SHOWN_WITHIN_MS)
     page.wait_for_function("document.body.innerText.includes('Thorax nativ')", timeout=SHOWN_WITHIN_MS)
@@ -142,6 +162,8 @@ def test_ohif_shows_the_study_from_behind_the_gate(watched: Watched, fetching: F
     page.screenshot(path=SEEN / "viewer.png")
 
     assert watched.statuses("/frames/") == [200] * MUELLER_CT.instances
+    ours = (fetching.gateway.url, fetching.gate.origin, viewer.origin, "blob:", "data:")
+    assert [url for url in asked if not url.startswith(ours)] == []
     refused = [url for status, url in watched.answers if status >= 400]
     assert len(refused) == len([url for url in refused if f"00100020={MUELLER_CT.person.patient_id}" in url])
     assert not [words for words in watched.complaints if "Content Security Policy" in words]
