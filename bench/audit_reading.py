@@ -106,7 +106,9 @@ def fill(engine: Engine, keys: KeyRing, count: int) -> None:
             with writing(engine) as connection:
                 make_room(connection)
                 records.add(connection, rows)
-                terms.add(connection, sorted(found))
+                found.sort()
+                for start in range(0, len(found), A_BATCH):  # each a statement, which must not take too long
+                    terms.add(connection, found[start : start + A_BATCH])
             rows, found = [], []
     with writing(engine) as connection:
         connection.execute(follower.insert().values(name=NAME, position=count))

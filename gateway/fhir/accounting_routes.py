@@ -51,7 +51,12 @@ class AccountingFace:
     ) -> tuple[str | bytes, str]:
         """The accounting in that form, and the patient's id of today. Raises NotFound where nobody has that id."""
         require_scope(requester, "s", "AuditEvent")
-        ref = PatientRef(id=PatientID(id_))
+        return self.answer(PatientRef(id=PatientID(id_)), stated, form, requester, asked)
+
+    def answer(
+        self, ref: PatientRef, stated: Mapping[str, str], form: Form, requester: Requester, asked: Request
+    ) -> tuple[str | bytes, str]:
+        """As `account`, to somebody who is known to be an auditor, or the patient."""
         found = self.rooms.mpi.resolve(ref)
         require_bound_patient(requester, ref, found, self.rooms)
         if found is None:
@@ -76,18 +81,23 @@ def accounting_blueprint(face: AccountingFace) -> Blueprint:
         form = _wanted()
         asked = the_line("accounting")
         body, patient = face.account(id_, request.args, form, current_requester(), asked)
-        response = Response(body, content_type=TYPES[form])
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        if form != "json":
-            response.headers["Content-Disposition"] = f'attachment; filename="disclosures-{patient}.{form}"'
-        return response
+        return told(body, patient, form)
 
     @blueprint.route("", methods=[method for method in EVERY_METHOD if method != "GET"])
     def refuse(id_: str) -> Response:
         raise MethodNotAllowed(["GET"])
 
     return blueprint
+
+
+def told(body: str | bytes, patient: str, form: Form) -> Response:
+    """An accounting on its way; nobody may store it, and a browser saves what it can't show."""
+    response = Response(body, content_type=TYPES[form])
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if form != "json":
+        response.headers["Content-Disposition"] = f'attachment; filename="disclosures-{patient}.{form}"'
+    return response
 
 
 def _wanted() -> Form:
