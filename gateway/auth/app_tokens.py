@@ -124,8 +124,11 @@ class AppTokenService:
             # One try a code: what was guessed wrong once is not guessed again.
             self._end_as_copied(client, grant, "an authorization code came without its proof", call, now)
             raise AccessRefused("the code does not hold")
+        scopes = app_scopes.still_registered(grant.scopes, client)
+        if not scopes:
+            raise ScopeMissing("nothing that was granted is registered any more")
         self._require_standing(grant, now)
-        issued = self._issue(client, grant, grant.scopes, now, nonce=stored.terms.nonce, first=True)
+        issued = self._issue(client, grant, scopes, now, nonce=stored.terms.nonce, first=True)
         record = _issued(client, issued, "authorization_code", self._issuer, call, now)
         refresh = None
         if issued.refresh is not None:

@@ -190,7 +190,7 @@ def _page(
     ]
     return render(
         "authorize.html",
-        form_targets=[origin for origin in (origin_of(asked.to.redirect_uri),) if origin],
+        form_targets=[_form_target(origin_of(asked.to.redirect_uri))],
         app=asked.client.name,
         organization=asked.client.organization,
         place=origin_of(asked.to.redirect_uri),
@@ -199,6 +199,13 @@ def _page(
         sealed=_sealed(face, pairs, sign_in),
         action=DECISION,
     )
+
+
+def _form_target(origin: str | None) -> str:
+    """Where the page's form may lead to (CSP `form-action`), which has no words for an IPv6 address."""
+    if origin is None:
+        return "'self'"
+    return origin.partition("//")[0] if "[" in origin else origin
 
 
 def _words_of(one: Choice, name_of: NameOf) -> str:

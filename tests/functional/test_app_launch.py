@@ -152,6 +152,14 @@ def test_the_page_runs_nothing_and_leads_nowhere_else(exchange: AppExchange) -> 
     assert "<script" not in page.text
 
 
+def test_an_app_on_this_machine_is_reached_by_ipv6_too(exchange: AppExchange) -> None:
+    """A page's policy has no words for such an address: its form may then lead to any of that scheme."""
+    address = "http://[::1]:9000/callback"
+    exchange.registry.save(an_app(id="six", redirect_uris=(address,)), exchange.clock())
+    page = exchange.ask(exchange.pats_browser(), client_id="six", redirect_uri=address)
+    assert "form-action 'self' http:;" in page.headers["Content-Security-Policy"]
+
+
 def test_what_an_app_calls_itself_is_shown_as_text(exchange: AppExchange) -> None:
     """T120 for this page: a name can't be markup."""
     exchange.registry.save(an_app(id="loud", name='<img src=x onerror="alert(1)">'), exchange.clock())

@@ -105,7 +105,12 @@ def test_a_patient_lets_an_app_in_and_it_shows_their_studies(
     page.wait_for_url(f"{app.url}?**")
     assert complaints == [], "the page's policy lets its own form lead to the app"
 
-    smart.handle_callback(page.url)
+    answered_at = page.url
+    page.goto(f"{exchange.gateway.url}/oauth/apps")
+    assert page.get_by_role("heading", name="My Imaging App").is_visible()
+    page.screenshot(path=str(SEEN / "apps-1280.png"), full_page=True)
+
+    smart.handle_callback(answered_at)
     assert smart.patient_id == exchange.person_id("a", "north")
     assert {study.identifier[0].value for study in _studies(smart)} == {
         "urn:oid:2.25.11",
