@@ -13,6 +13,7 @@ import requests
 from joserfc.jwk import RSAKey
 from playwright.sync_api import sync_playwright
 
+from tests.functional.consent_community import Shell
 from tests.services.chromium import program as chromium
 from tests.services.gateway import Gateway
 from tests.services.node import FOLDER, node
@@ -69,7 +70,7 @@ def both() -> Iterator[Both]:
     """The gateway knows one patient; the provider five people."""
     port = free_port()
     issuer = f"http://127.0.0.1:{port}"
-    gateway = Gateway(
+    gateway = Shell(
         {
             "GATEWAY_OIDC_ISSUER": issuer,
             "GATEWAY_OIDC_CLIENT_ID": "gateway",
