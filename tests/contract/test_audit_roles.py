@@ -58,6 +58,7 @@ def test_t091_a_role_that_serves_records_orders_signs_and_delivers_and_can_chang
         "DELETE FROM audit_record",
         "DELETE FROM audit_leaf",
         "UPDATE audit_checkpoint SET note = ''",
+        "INSERT INTO audit_retention (up_to, pruned_at) VALUES (1000, 0)",
         "TRUNCATE audit_record",
         "DROP TRIGGER audit_record_kept ON audit_record",
         "ALTER TABLE audit_record DISABLE TRIGGER ALL",
