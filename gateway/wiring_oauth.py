@@ -1,6 +1,8 @@
 """The part of the house that gives out tokens: to systems, and to apps that people let in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Engine
 
@@ -48,6 +50,7 @@ def open_oauth(
     keys: KeyRing,
     registry: ClientRegistry,
     people: People,
+    signed_in: Callable[[str, datetime], bool],
     rooms: Rooms,
     audit: AuditWithin,
 ) -> OAuth:
@@ -77,7 +80,15 @@ def open_oauth(
             break_glass_roles=settings.break_glass_roles,
         ),
         authorization=AppAuthorization(grants, people, audit, online_lasts=settings.session_longest),
-        apps=AppTokenService(grants, people, signing, audit, issuer=settings.base_url, fhir_base=settings.fhir_base),
+        apps=AppTokenService(
+            grants,
+            people,
+            signing,
+            audit,
+            issuer=settings.base_url,
+            fhir_base=settings.fhir_base,
+            signed_in=signed_in,
+        ),
         introspection=Introspection(
             bearer,
             audit,

@@ -4,12 +4,9 @@ Whoever comes with one that was used before holds a copy, or somebody does: noth
 came of it has ended, and people are alerted (T23, T26). A token is stored with its audit before it leaves.
 """
 
-import hashlib
 import hmac
-import re
 import secrets
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +20,7 @@ from gateway.auth.call import Call
 from gateway.auth.clients import Client, UnauthorizedClient
 from gateway.auth.id_tokens import issue_id_token
 from gateway.auth.people_audit import people_record
+from gateway.auth.pkce import proves
 from gateway.auth.signing_keys import SigningKeys
 from gateway.auth.standing import People, require_capacity
 from gateway.auth.tokens import AccessToken, Granted, issue_access_token
@@ -33,7 +31,6 @@ from gateway.metrics import ALERTS, TOKENS
 REFRESH_LASTS = timedelta(days=30)
 """How long a refresh token may lie unused."""
 REFUSALS_A_MINUTE = 60
-_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 _MOST_CHARACTERS = 256
 
 
@@ -59,14 +56,17 @@ class AppTokenService:
         *,
         issuer: str,
         fhir_base: str,
+        signed_in: Callable[[str, datetime], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`signed_in` tells whether an account is signed in somewhere, which `online_access` goes by."""
         self._grants = grants
         self._people = people
         self._keys = keys
         self._audit = audit
         self._issuer = issuer
         self._fhir_base = fhir_base
+        self._signed_in = signed_in
         self._refusals = Allowance(REFUSALS_A_MINUTE, monotonic)
 
     def redeem(
@@ -120,7 +120,7 @@ class AppTokenService:
         if now >= stored.until or not grant.stands(now):
             raise AccessRefused("the code does not hold")
         fits = hmac.compare_digest(stored.terms.redirect_uri.encode(), (redirect_uri or "").encode())
-        if not fits or not _proves(verifier, stored.terms.challenge):
+        if not fits or not proves(verifier, stored.terms.challenge):
             # One try a code: what was guessed wrong once is not guessed again.
             self._end_as_copied(client, grant, "an authorization code came without its proof", call, now)
             raise AccessRefused("the code does not hold")
@@ -152,6 +152,8 @@ class AppTokenService:
         scopes = app_scopes.narrowed(scope, app_scopes.still_registered(grant.scopes, client))
         if not scopes:
             raise ScopeMissing("more is asked for than was granted")
+        if "offline_access" not in grant.scopes and not self._signed_in(grant.account_id, now):
+            raise AccessRefused("the person has signed out")
         self._require_standing(grant, now)
         issued = self._issue(client, grant, scopes, now, nonce=None, first=False)
         record = _issued(client, issued, "refresh_token", self._issuer, call, now)
@@ -243,14 +245,6 @@ class AppTokenService:
 def _require_app(client: Client) -> None:
     if not client.is_app:
         raise UnauthorizedClient("a system asks for itself")
-
-
-def _proves(verifier: str | None, challenge: str) -> bool:
-    """PKCE, S256 alone (RFC 7636 §4.6)."""
-    if verifier is None or not _VERIFIER.fullmatch(verifier):
-        return False
-    digest = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
-    return hmac.compare_digest(digest, challenge.encode())
 
 
 def _handed_out(issued: AppTokens, client: Client, call: Call) -> AppTokens:

@@ -68,14 +68,12 @@ class StoredSignIns:
     ) -> Begun:
         """A session of `who`, with the cookie that stands for it. The session of the id `replaces` ends with it."""
         cookie, id_ = secrets.token_urlsafe(_COOKIE_BYTES), str(uuid.uuid4())
-        until = now + (self._longest if complete else STEP_LASTS)
         with writing(self._engine) as connection:
-            began = now
+            # Whoever proves once more who they are goes on with a new session, which lasts no longer than the old one.
+            began = now if replaces is None else self._began(connection, replaces, who, now)
+            longest = began + self._longest
+            until = longest if complete else min(longest, now + STEP_LASTS)
             if replaces is not None:
-                # A session that is renewed doesn't last longer for it; a step has not lasted at all.
-                older = connection.execute(select(sign_in).where(sign_in.c.id == replaces)).one_or_none()
-                if older is not None and older.completed_at is not None and older.ended_at is None:
-                    began, until = older.began_at, min(until, older.until)
                 _end(connection, sign_in.c.id == replaces, now)
             values = {
                 "id": id_,
@@ -93,6 +91,12 @@ class StoredSignIns:
         begun = SignIn(id=id_, account=who, at=now, methods=tuple(methods))
         return Begun(cookie=cookie, sign_in=begun, complete=complete)
 
+    def _began(self, connection: Connection, replaces: str, who: Account, now: datetime) -> datetime:
+        columns = sign_in.c
+        which = (columns.id == replaces) & (columns.account_id == who.id) & columns.ended_at.is_(None)
+        older = connection.execute(select(columns.began_at).where(which, columns.until > now)).one_or_none()
+        return now if older is None else older.began_at
+
     def end(self, id_: str, now: datetime) -> None:
         """The session of that id is over, in every process."""
         with writing(self._engine) as connection:
@@ -103,6 +107,13 @@ class StoredSignIns:
         of_them = sign_in.c.account_id == account_id
         with writing(self._engine) as connection:
             return _end(connection, of_them & (sign_in.c.id != but) if but else of_them, now)
+
+    def any_open(self, account_id: str, now: datetime) -> bool:
+        """Whether the account is signed in somewhere: a session that has not ended, idle or not."""
+        is_open = (sign_in.c.account_id == account_id, sign_in.c.ended_at.is_(None), sign_in.c.until > now)
+        with reading(self._engine) as connection:
+            statement = select(sign_in.c.id).where(*is_open, sign_in.c.completed_at.is_not(None)).limit(1)
+            return connection.execute(statement).first() is not None
 
     def _found(self, cookie: str, now: datetime, kind: ColumnElement[bool]) -> SignIn | None:
         if not cookie or len(cookie) > _LONGEST_COOKIE:

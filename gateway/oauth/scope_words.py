@@ -39,7 +39,8 @@ def rows_of(scopes: Sequence[str], *, offline_days: int, online_hours: int) -> l
         words = f"Stay connected for {offline_days} days, also while you don't use it"
         rows.append(Row(words=words, scopes=("offline_access",)))
     if "online_access" in scopes:
-        rows.append(Row(words=f"Stay connected for up to {online_hours} hours", scopes=("online_access",)))
+        words = f"Stay connected while you are signed in here, for up to {online_hours} hours"
+        rows.append(Row(words=words, scopes=("online_access",)))
     return rows
 
 

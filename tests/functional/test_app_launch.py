@@ -233,3 +233,18 @@ def test_nobody_ends_what_another_granted(exchange: AppExchange) -> None:
     assert exchange.pats_browser().client.post("/oauth/apps/end", data={"grant": grant}).status_code == 403
     assert exchange.browser().get("/oauth/apps").status_code == 303
     assert exchange.get(f"ImagingStudy?patient={PERSON}", issued["access_token"]).status_code == 200
+
+
+def test_an_app_that_stays_while_one_is_signed_in_goes_with_the_last_sign_out(exchange: AppExchange) -> None:
+    """`online_access`: another session of the same person keeps it; `offline_access` needs none."""
+    exchange.add("onny", Role.PATIENT, patient=PERSON)
+    here, there = exchange.signed_in("onny"), exchange.signed_in("onny")
+    scope = "launch/patient patient/ImagingStudy.rs online_access"
+    code = exchange.authorized(here, client_id="portal", scope=scope)
+    issued = exchange.redeem(code, client_id=None, **exchange.signs()).get_json()
+    assert here.submit("/signin/security", "/signout").status_code == 303
+    again = exchange.refresh(issued["refresh_token"], client_id=None, **exchange.signs())
+    assert again.status_code == 200
+    assert there.submit("/signin/security", "/signout").status_code == 303
+    gone = exchange.refresh(again.get_json()["refresh_token"], client_id=None, **exchange.signs())
+    assert (gone.status_code, gone.get_json()["error"]) == (400, "invalid_grant")
