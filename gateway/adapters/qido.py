@@ -1,5 +1,6 @@
 """Asking an archive by QIDO-RS (DICOM PS3.18 §10.6): how a question is written, and how a list is read page by page."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
@@ -14,6 +15,8 @@ MOST_PAGES = 64
 _MOST_PAGES_AT_ONCE = 8
 _UNESCAPED = "!\"$'()-./:;<=>@[]^_`{|}~"
 """What may stand in a query as it is: an old Orthanc does not decode what is escaped. Never `& # % +` or a space."""
+_is_plain = re.compile("[A-Za-z0-9_.~-]*").fullmatch
+"""What nearly all are: written alike in every way."""
 _GRAMMAR = "!$'()-./:;=@_~"
 """What RFC 3986 §3.4 allows there; a strict server refuses the rest."""
 
@@ -42,6 +45,8 @@ class PatientParameter:
 def patient_parameters(patient_id: str) -> tuple[PatientParameter, ...]:
     """The ways to write a PatientID, to be tried in this order: as it is, and escaped where that may be needed."""
     value = patient_id.rstrip(" ")
+    if _is_plain(value):
+        return (PatientParameter(f"PatientID={value}", escaped=False),)
     as_it_is = quote(value, safe=_UNESCAPED)
     strict = quote(value, safe=_GRAMMAR)
     first = PatientParameter(f"PatientID={as_it_is}", as_it_is != value)

@@ -18,6 +18,9 @@ Verdict = Literal["accepted", "another_patient", "contradicts"]
 
 LONGEST_PATIENT_ID = 64
 """DICOM PS3.5 §6.2, LO."""
+_FOR_MANY = frozenset("*?\\,")
+_NO_TEXT = frozenset(("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"))
+"""Unicode's categories of what is no character of a text, and of what ends a line of it."""
 _URN_OID = "urn:oid:"
 # Letters that Unicode does not take apart, and how they are written where there are none.
 _LETTERS = {ord("ø"): "o", ord("œ"): "oe", ord("æ"): "ae", ord("ł"): "l", ord("đ"): "d", ord("þ"): "th", ord("ı"): "i"}
@@ -31,10 +34,13 @@ def can_be_sent(patient_id: str) -> bool:
     """
     return (
         0 < len(patient_id.strip()) <= LONGEST_PATIENT_ID
-        and not any(mark in patient_id for mark in "*?\\,")
-        and not any(unicodedata.category(character)[0] == "C" for character in patient_id)
-        and not any(unicodedata.category(character) in ("Zl", "Zp") for character in patient_id)
+        and _FOR_MANY.isdisjoint(patient_id)
+        and ((patient_id.isascii() and patient_id.isprintable()) or _categories(patient_id).isdisjoint(_NO_TEXT))
     )
+
+
+def _categories(text: str) -> set[str]:
+    return {unicodedata.category(character) for character in text}
 
 
 def issuers_of(facility: Facility, stated: Iterable[str | None]) -> frozenset[str]:
