@@ -1,7 +1,7 @@
 """Who may come in by a route: a guard stands before every blueprint, and can be asked which one it is.
 
-The address a request comes from is the one of the connection; `X-Forwarded-*` and the like are not read, so they can't
-be used to come from somewhere else (T40).
+The address a request comes from is the one of the connection, or the one that a trusted proxy states (`proxies.py`);
+what else claims one is not read, so it can't be used to come from somewhere else (T40).
 """
 
 import ipaddress
