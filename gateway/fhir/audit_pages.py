@@ -35,7 +35,7 @@ WHAT: Mapping[str, tuple[str, Pairs]] = {
     "read": ("who read the audit", (("type", "110101"),)),
 }
 """What can be chosen, and what it means to the search."""
-_OUTCOMES = {"0": "yes", "4": "refused", "8": "denied", "12": "failed"}
+_OUTCOMES = {"0": "done", "4": "refused", "8": "denied", "12": "failed"}
 _ROWS = "50"
 
 
@@ -147,7 +147,7 @@ def _asked(kind: AuditKind) -> Request:
 
 def _row(event: Mapping[str, Any]) -> dict[str, str]:
     """An event in a line for people."""
-    subtypes = [coding.get("display", coding["code"]) for coding in event.get("subtype", ())]
+    kinds = [coding.get("display", coding["code"]) for coding in (event["type"], *event.get("subtype", ()))]
     people = [
         agent.get("name") or agent["who"].get("display") or agent["who"].get("identifier", {}).get("value", "")
         for agent in event["agent"]
@@ -157,7 +157,7 @@ def _row(event: Mapping[str, Any]) -> dict[str, str]:
     return {
         "id": event["id"],
         "at": event["recorded"][:19].replace("T", " "),
-        "what": " · ".join(subtypes) or event["type"].get("display", event["type"]["code"]),
+        "what": " · ".join(kinds),
         "who": ", ".join(name for name in people if name),
         "patient": next((one for one in references if one.startswith("Patient/")), ""),
         "well": _OUTCOMES[event["outcome"]],
