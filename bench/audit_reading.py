@@ -105,10 +105,11 @@ def fill(engine: Engine, keys: KeyRing, count: int) -> None:
         if len(rows) == A_BATCH or seq == count:
             with writing(engine) as connection:
                 make_room(connection)
+                if engine.dialect.name == "postgresql":
+                    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 records.add(connection, rows)
                 found.sort()
-                for start in range(0, len(found), A_BATCH):  # each a statement, which must not take too long
-                    terms.add(connection, found[start : start + A_BATCH])
+                terms.add(connection, found)
             rows, found = [], []
     with writing(engine) as connection:
         connection.execute(follower.insert().values(name=NAME, position=count))
