@@ -455,3 +455,26 @@ def test_the_answer_names_us_and_goes_nowhere_but_to_the_app(exchange: AppExchan
     assert parse_qs(urlsplit(answer.headers["Location"]).query)["iss"] == [exchange.base]
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "client_id=%ff%fe&redirect_uri=x",
+        "client_id=viewer&" + "&".join(f"p{n}=1" for n in range(500)),
+        "client_id=" + "x" * 20_000,
+        "client_id=viewer%00&redirect_uri=%0d%0aX:y",
+        "&&&===&%",
+        "",
+    ],
+    ids=["no UTF-8", "500 parameters", "20 KB", "control characters", "noise", "nothing"],
+)
+def test_what_cant_be_read_is_a_page_with_400(query: str, exchange: AppExchange) -> None:
+    """By GET and by POST; never an error of ours, never a redirect to somewhere else."""
+    page = exchange.browser().get(f"/oauth/authorize?{query}")
+    assert page.status_code == 400
+    assert "Location" not in page.headers
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    posted = exchange.browser().client.post("/oauth/authorize", data=query.encode(), **form)
+    assert posted.status_code in (303, 400, 413)
+    assert posted.headers.get("Location", "/oauth/authorize").startswith("/oauth/authorize")
