@@ -59,6 +59,10 @@ class StoredAccounts:
         found, extra = self._opened(row)
         return found, extra.get("password")
 
+    def has_password(self, one: Account) -> bool:
+        """Whether the account signs in here by itself; others go by their identity provider first."""
+        return self.find_for_password(one.login)[1] is not None
+
     def add(self, one: Account, noting: Noting, now: datetime, *, external: tuple[str, str] | None = None) -> Account:
         """The account is there, under an id of its own. Raises Conflict where its login (or provider's name) is."""
         one = replace(one, id=str(uuid.uuid4()))

@@ -77,6 +77,13 @@ class StoredChallenges:
             return None
         return self._opened(key, row)
 
+    def forget(self, purpose: Purpose, account_id: str) -> None:
+        """Nothing of that purpose is asked of the account any longer."""
+        columns = sign_in_challenge.c
+        with writing(self._engine) as connection:
+            of_it = (columns.purpose == purpose) & (columns.account_id == account_id)
+            connection.execute(delete(sign_in_challenge).where(of_it))
+
     def _opened(self, key: bytes, row: Any) -> Asked:
         content = orjson.loads(self._keys.open(sign_in_challenge.name, key.hex(), row.content))
         return Asked(account_id=row.account_id, content=content)

@@ -288,9 +288,9 @@ def _problems(one: Account, operator: Operator) -> list[str]:
 
 def _link(operator: Operator, one: Account) -> str:
     word, now = secrets.token_urlsafe(32), operator.now
-    StoredChallenges(operator.engine, operator.keys).ask(
-        "password", word, now=now, until=now + LINK_LASTS, account_id=one.id
-    )
+    challenges = StoredChallenges(operator.engine, operator.keys)
+    challenges.forget("password", one.id)  # the newest link is the one that counts
+    challenges.ask("password", word, now=now, until=now + LINK_LASTS, account_id=one.id)
     return f"{operator.settings.base_url}/signin/set-password/{word}"
 
 

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}", re.ASCII)
+_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]{0,6000}", re.ASCII)
 """One slash, then visible ASCII without a backslash: what browsers take for another host, or cut out, is not in it."""
 
 

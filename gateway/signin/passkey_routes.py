@@ -43,6 +43,11 @@ def passkey_sign_in_blueprint(face: SignInFace, passkeys: Passkeys) -> Blueprint
     def sign_in() -> Response:
         answer, session = _answer(), signed_in_or_none()
         account = _proved(face, passkeys, "sign-in", answer)
+        again = session is not None and session.account.id == account.id
+        if not again and not face.accounts.has_password(account):
+            # Whoever is no longer let in by their organisation must not come in by what they left here.
+            face.signing_in.refuse_passkey(account, face.attempt())
+            raise PasskeyRefused("the account signs in at the identity provider first")
         return _let_in(face, face.signing_in.by_passkey(account, face.attempt(), replaces=session), answer)
 
     html_errors(blueprint, face.rooms)

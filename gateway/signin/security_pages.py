@@ -38,7 +38,7 @@ def security_blueprint(face: SignInFace) -> Blueprint:
             factors=[factor for factor in factors if factor.kind != "recovery"],
             codes_left=sum(factor.kind == "recovery" for factor in factors),
             must=bool(account.roles & STAFF),
-            has_password=face.accounts.find_for_password(account.login)[1] is not None,
+            has_password=face.accounts.has_password(account),
         )
 
     html_errors(blueprint, face.rooms)
@@ -99,6 +99,8 @@ def _set_password(face: SignInFace) -> Response:
     account, new = session.account, request.form.get("new", "")
     if is_a_step():
         raise InvalidQuery("sign in to the end first")
+    if not face.accounts.has_password(account):
+        raise Conflict("the account signs in elsewhere; an administrator's link gives it a password")
     errors = new_password_errors(account, new, request.form.get("repeated", ""))
     if errors:
         return render("password.html", status=422, account=account, errors=errors)

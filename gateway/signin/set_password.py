@@ -42,6 +42,7 @@ def set_password_blueprint(face: SignInFace) -> Blueprint:
             request_id=attempt.request_id,
         )
         face.accounts.set_password(account.id, passwords.hash_of(new), lambda _: record, attempt.now)
+        face.challenges.forget("password", account.id)  # older links
         forget_forms()
         return see_other("/signin")
 

@@ -360,12 +360,52 @@ def test_a_link_sets_a_password_once(exchange: PeopleApp) -> None:
     assert exchange.browser().sign_in("ann", PASSWORD).status_code == 401
     assert exchange.browser().sign_in("ann", new).location == "/signin/security"
 
+    assert stranger.get("/signin/set-password/word-two").status_code == 404, (
+        "an older link goes with the one that was used"
+    )
+    ask = exchange.people.challenges.ask
+    ask("password", "word-three", now=now, until=now.replace(hour=23), account_id=account.id)
+    assert stranger.get("/signin/set-password/word-three").status_code == 200
     exchange.people.accounts.disable(account.id, exchange.noted, exchange.clock())
-    assert stranger.get("/signin/set-password/word-two").status_code == 404
+    assert stranger.get("/signin/set-password/word-three").status_code == 404
     exchange.people.accounts.enable(account.id, exchange.noted, exchange.clock())
     exchange.clock.advance(hours=20)
-    assert stranger.get("/signin/set-password/word-two").status_code == 404
+    assert stranger.get("/signin/set-password/word-three").status_code == 404
     assert "word-one" not in repr(exchange.audit("account-change"))
+
+
+def test_whoever_signs_in_elsewhere_comes_in_by_nothing_that_they_left_here(exchange: PeopleApp) -> None:
+    """An account without a password: its passkey is a second step, never the way in; it sets no password itself."""
+    made = exchange.add("fed", Role.CLINICIAN, password=False)
+    begun = exchange.people.signins.begin(made, ("fed", "pwd"), exchange.clock(), complete=True)
+    browser, device = exchange.browser(), Authenticator()
+    browser.put_cookie(begun.cookie)
+    assert _make_passkey(browser, device).status_code == 200
+    new = {"new": "another good long one", "repeated": "another good long one"}
+    assert browser.submit("/signin/security/password", **new).status_code == 409
+
+    stranger = exchange.browser()
+    asked = _post(stranger, "/signin", "/signin/passkey/options").json
+    refused = _post(stranger, "/signin", "/signin/passkey", {"credential": device.signed(asked)})
+    assert refused.status_code == 400
+    assert stranger.cookie is None
+    asked = _post(browser, "/signin/again", "/signin/passkey/options").json
+    again = _post(browser, "/signin/again", "/signin/passkey", {"credential": device.signed(asked)})
+    assert again.status_code == 200, "for a fresh proof it counts"
+
+
+def test_t124_a_session_with_two_factors_ends_at_its_last_hour_too(exchange: PeopleApp) -> None:
+    """Proving both once more gives a new session that lasts no longer than the first."""
+    browser = exchange.browser()
+    browser.sign_in_with_code("aud")
+    for _ in range(47):
+        exchange.clock.advance(minutes=10)
+        assert browser.get("/signin/security").status_code == 200
+    assert browser.submit("/signin/again", password=PASSWORD).status_code == 303
+    assert browser.submit("/signin/second", code=exchange.code()).status_code == 303
+    assert browser.get("/signin/security").status_code == 200
+    exchange.clock.advance(minutes=10)
+    assert browser.get("/signin/security").status_code == 303
 
 
 def test_t154_the_last_administrator_stays(exchange: PeopleApp) -> None:
