@@ -1,7 +1,7 @@
 """`make bench`: the gateway, the limit and the glue side by side in one run; ratios, and `bench/results/*.json`.
 
-QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth|access|consent|audit|retrieval runs one
-part.
+QUICK=1 makes it short (the figures are then only a smoke test). ONLY=speed|growth|access|consent|audit|retrieval runs
+one part.
 """
 
 import json

@@ -52,7 +52,7 @@ def read_facilities(
             facilities.append(schema.load(table))
         except ValidationError as exc:
             problems += [f"{_name_of(table, position)}: {problem}" for problem in _flat(exc.messages_dict)]
-    problems += _duplicates(tables)
+    problems += _duplicates(tables) + _shared_addresses(facilities)
     if problems:
         raise LoadRefused(problems)
     stated = frozenset(one.id for one, table in zip(facilities, tables, strict=True) if "suspended" in table)
@@ -95,6 +95,19 @@ def _flat(messages: Mapping[str, Any], path: str = "", known: Sequence[str] = FA
 def _unknown(key: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1)
     return f"is not a known key; did you mean {near[0]}?" if near else "is not a known key"
+
+
+def _shared_addresses(facilities: Sequence[Facility]) -> list[str]:
+    """A token that is bound to a facility names it by its address: nobody else may have that one."""
+    holders: dict[str, list[Facility]] = {}
+    for one in facilities:
+        holders.setdefault(one.link_url, []).append(one)
+    return [
+        f"facility {one.id}: link_url: is also that of {others[0]}; a token for one would be good at the other"
+        for held in holders.values()
+        for one in held
+        if one.retrieve != "own" and (others := [other.id for other in held if other.id != one.id])
+    ]
 
 
 def _duplicates(tables: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -199,6 +199,8 @@ class FacilitySchema(_Schema):
         if data.get("query_url") is not None and data.get("adapter", "dicomweb") == "dicomweb":
             data["query_url"] = _without_studies(data["query_url"])
         data["link_url"] = _without_studies(data.get("link_url", data.get("query_url", "")))
+        if "gate_url" in data:
+            data["gate_url"] = _without_studies(data["gate_url"])
         return Facility(**data)
 
 

@@ -21,7 +21,7 @@ from gateway.retrieval.caller import Callers
 from gateway.retrieval.counter import RetrievalCounter, code_of
 from gateway.retrieval.guard import current_facility
 from gateway.retrieval.parts import StudiesInPart
-from gateway.retrieval.resource import Resource, is_uid, prefixes_of, read_uri
+from gateway.retrieval.resource import Resource, is_uid, own_prefixes_of, read_uri
 from gateway.retrieval.ruling import Caller
 from gateway.strict_json import UnreadableJSON, read_strict_json
 
@@ -119,7 +119,7 @@ class _Service:
         if level not in _LEVELS or body.get("method") != "get":
             return None
         if level == "system":
-            return read_uri(uri, prefixes_of(facility)) if isinstance(uri, str) else None
+            return read_uri(uri, own_prefixes_of(facility)) if isinstance(uri, str) else None
         if not isinstance(uid, str) or not is_uid(uid):
             return None
         if level == "study":

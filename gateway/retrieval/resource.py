@@ -64,8 +64,13 @@ _QUERY = re.compile(r"[!-~]*", re.ASCII)
 
 
 def prefixes_of(facility: Facility) -> frozenset[str]:
-    """Under which paths a facility's DICOMweb service stands: those of its own address and of its gate."""
+    """Under which paths clients reach a facility's DICOMweb service: those of its own address and of its gate."""
     return _paths_of(facility.gate_url, facility.link_url)
+
+
+def own_prefixes_of(facility: Facility) -> frozenset[str]:
+    """As its archive itself has them: also the path where the gateway asks it, which may stand behind a proxy."""
+    return _paths_of(facility.gate_url, facility.link_url, facility.query_url)
 
 
 @lru_cache(maxsize=1024)

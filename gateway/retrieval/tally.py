@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from gateway.audit.record import AuditLog, AuditRecord
 from gateway.errors import AuditUnavailable
+from gateway.log import Event, event
 
 FLUSH_S = 30.0
 MOST_REFUSALS = 20
@@ -124,11 +125,16 @@ class RetrievalTally:
                     del tallies[key]
 
     def close(self) -> None:
-        """What was counted is stored; where it can't be, AuditUnavailable says so."""
+        """What was counted is stored; where it can't be, the log tells how much is missing on record."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join(FLUSH_S)
-        self.flush()
+        try:
+            self.flush()
+        except AuditUnavailable:
+            with self._lock:
+                missing = sum(one.count for one in (*self._fetched.values(), *self._refused.values()))
+            event(Event.AUDIT_UNAVAILABLE, reason="requests at archives that were counted", count=missing)
 
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():

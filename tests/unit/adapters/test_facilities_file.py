@@ -248,3 +248,18 @@ def test_an_enormous_or_undecodable_file_is_refused() -> None:
     for content in (b"#" * 1_000_001, b"\xff\xfe"):
         with pytest.raises(LoadRefused):
             read_facilities(content, environment={}, folder=Path(), production=False)
+
+
+@pytest.mark.parametrize(("retrieve", "refused"), [("own", False), ("token", True)])
+def test_t100_two_facilities_that_take_tokens_have_addresses_of_their_own(retrieve: str, refused: bool) -> None:
+    """A token names the facility that it is for by its address."""
+    both = "".join(
+        f'[[facility]]\nid = "{id_}"\nname = "N"\nidentifier_system = "urn:oid:1.2.{n}"\n'
+        f'query_url = "https://{id_}.example"\nlink_url = "https://shared.example/dicom-web"\nretrieve = "{retrieve}"\n'
+        for n, id_ in enumerate(("north", "south"), 1)
+    )
+    if refused:
+        told = problems(both)
+        assert [one.partition(": link_url: ")[0] for one in told] == ["facility north", "facility south"]
+    else:
+        assert len(read(both).facilities) == 2
