@@ -304,10 +304,10 @@ def test_t097_a_token_that_is_checked_offline_ends_within_the_published_delay(fe
     assert not verifier.admits(token, patient, MUELLER_CT.uid, now)
     assert not verifier.admits(token, "E.78", EAST_US.uid, now)
 
-    fetching.file_consent(EAST_US.person, "east", BAR_ALL)
+    fetching.file_consent(MUELLER_CT.person, "north", BAR_ALL)  # one person, at north and at east
     assert fetching.exchange("east", EAST_US).status_code == 400
     assert not verifier.admits(token, patient, EAST_US.uid, now + OFFLINE_DELAY_S + 1)
-    fetching.file_consent(EAST_US.person, "east", PERMIT_ALL)
+    fetching.file_consent(MUELLER_CT.person, "north", barring_study(MUELLER_CR))
 
 
 @pytest.mark.slow

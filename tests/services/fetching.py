@@ -6,12 +6,15 @@ itself, by the gateway's published keys. All hold their studies of `dicom_files.
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from gateway.db.crypto import read_key_file
+from tests.factories_auth import an_access_token
 from tests.factories_consent import a_resource
 from tests.services import dicom_files, exchange
 from tests.services.dicom_files import Person, StudyOnFile
@@ -67,7 +70,6 @@ class Fetching:
         gate_port = free_port()
         gate_url = f"https://127.0.0.1:{gate_port}/dicom-web"
         self._keys: dict[str, str] = {}
-        self.gateway.run("db", "upgrade")
         self.south = self._open_south(north, gate_url)
         key = self._key_of("north")
         self.gate = Gate(
@@ -81,6 +83,13 @@ class Fetching:
         archives = {"north": north, "south": self.south, "east": east}
         patients = exchange.patients_ndjson(archives)
         self.gateway.run("patients", "load", str(self.gateway.write("patients.ndjson", patients)))
+        consents = [
+            json.dumps(_consent_of(person, facility, {"type": "permit"}))
+            for facility in archives
+            for person in dicom_files.patients(dicom_files.ARCHIVES[facility.upper()])
+            if not person.national_id or facility == "north"  # one person has one consent, wherever they are known
+        ]
+        self.gateway.run("consents", "load", str(self.gateway.write("consents.ndjson", "\n".join(consents) + "\n")))
         self.ehr = add_client(self.gateway, token_exchange="yes")
         self._key_of("east")
         self._audiences = {"north": gate_url, "south": self.south.dicomweb_url, "east": EAST}
@@ -184,6 +193,21 @@ class Fetching:
 
     def file_consent(self, person: Person, facility: str, provision: Mapping[str, Any]) -> None:
         """The one consent of that person is now this."""
-        who = {"identifier": {"system": domain_of(facility), "value": person.patient_id}}
-        line = json.dumps(a_resource(dict(provision), id=f"c-{facility}-{person.patient_id}", patient=who))
-        self.gateway.run("consents", "load", str(self.gateway.write("consents.ndjson", line + "\n")))
+        consent = _consent_of(person, facility, provision)
+        answer = requests.put(
+            f"{self.gateway.fhir_url}/Consent/{consent['id']}",
+            json=consent,
+            headers={"Authorization": f"Bearer {self._steward_token()}"},
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+
+    def _steward_token(self) -> str:
+        keys = read_key_file(Path(self.gateway.env["GATEWAY_DATA_DIR"]) / "keys.json")
+        return an_access_token(keys, self.gateway.url, scope="system/Consent.cruds")
+
+
+def _consent_of(person: Person, facility: str, provision: Mapping[str, Any]) -> dict[str, Any]:
+    who = {"identifier": {"system": domain_of(facility), "value": person.patient_id}}
+    id_ = f"c-{facility}-{person.patient_id.replace('.', '-')}"
+    return a_resource(dict(provision), id=id_, patient=who, performer=[who])
