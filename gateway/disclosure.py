@@ -55,10 +55,12 @@ def answer_record(
     resources: tuple[str, ...] = (),
     withheld: Sequence[tuple[StudyUID, Decision]] = (),
     ambiguous: bool = False,
+    in_part: Sequence[StudyUID] = (),
 ) -> AuditRecord:
     """The record of one answer: who, for whom, why, on which consents, what was asked of whom, what is released.
 
-    `withheld` are the sources of studies that their facility might have shown, each with its own decision.
+    `withheld` are the sources of studies that their facility might have shown, each with its own decision; `in_part`
+    the studies of which the token's scopes left something out.
     """
     return AuditRecord(
         id=str(uuid.uuid4()),
@@ -77,6 +79,7 @@ def answer_record(
         ),
         released=_released(page),
         resources=resources or tuple(f"ImagingStudy/{study.id}" for study in page),
+        details=tuple(("shown_in_part", uid) for uid in in_part),
     )
 
 

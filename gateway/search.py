@@ -131,7 +131,12 @@ def search_imaging_studies(
     page = () if failed else tuple(select(matching))
 
     withheld = [(one.study.uid, one.decision) for one in sources if not one.decision.permitted]
-    record = answer_record(request, requester, patient, now, decided, replies, page, failed=failed, withheld=withheld)
+    record = answer_record(
+        *(request, requester, patient, now, decided, replies, page),
+        failed=failed,
+        withheld=withheld,
+        in_part=() if limits is None else [study.uid for study in page if study.partial],
+    )
     notices = [break_glass_record(request, requester, patient, now)] if BREAK_GLASS in requester.purposes else []
     unevaluable = [one.reference for one in policy.consents if one.active and one.root is None]
     alerts = alert_records(request, patient, replies, seen.shared, now, unevaluable)

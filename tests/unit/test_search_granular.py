@@ -32,6 +32,7 @@ def test_t035_what_is_left_out_of_a_study_is_marked_whether_series_or_source() -
     assert {study.uid: study.partial for study in answer.studies} == {"2.25.1": False, "2.25.2": True, "2.25.3": True}
     assert all(question.wants_series for _, question in fake.facilities.asked)
     assert {one.facility for one in fake.audit.records[0].released} == {"north"}
+    assert fake.audit.records[0].details == (("shown_in_part", "2.25.2"), ("shown_in_part", "2.25.3"))
 
     fake.facilities.asked.clear()
     whole = search_imaging_studies(
