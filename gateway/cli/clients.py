@@ -13,6 +13,7 @@ from gateway.auth.client_store import DatabaseClientStore
 from gateway.auth.clients import Client
 from gateway.cli.app_options import problems_of_kind
 from gateway.cli.context import Operator, print_json
+from gateway.cli.grant_commands import revoke
 from gateway.errors import LoadRefused
 from gateway.model import ClientID, FacilityID
 from gateway.purposes import code_of
@@ -26,6 +27,9 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.
 @click.group(name="clients")
 def command() -> None:
     """Clients: the systems that may ask the exchange, and the apps that people use."""
+
+
+command.add_command(revoke)
 
 
 @command.command()

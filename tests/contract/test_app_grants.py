@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,40 +13,16 @@ from sqlalchemy import Engine, select
 from gateway.audit.log import StoredAuditLog, open_audit_log
 from gateway.audit.record import AuditRecord
 from gateway.auth.app_grant_store import StoredGrants
-from gateway.auth.app_grants import AppGrant, CodeTerms, NewRefresh
+from gateway.auth.app_grants import AppGrant, NewRefresh
 from gateway.auth.app_tables import app_grant, revoked_token
-from gateway.auth.b2b import Subject
 from gateway.auth.revoked_tokens import RevokedTokens
 from gateway.db.crypto import KeyRing
 from gateway.db.session import open_database, reading
 from gateway.errors import AuditUnavailable
-from gateway.model import ClientID, PatientID
+from gateway.model import ClientID
+from tests.factories_apps import NOW, TERMS, a_grant
 from tests.factories_audit import a_record
 from tests.factories_auth import FakeClock
-
-NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
-TERMS = CodeTerms(redirect_uri="https://app.example/callback", challenge="c" * 43, nonce="n")
-
-
-def a_grant(**changes: Any) -> AppGrant:
-    """What a patient let an app do."""
-    known: dict[str, Any] = {
-        "id": str(uuid.uuid4()),
-        "client_id": ClientID("viewer"),
-        "account_id": "account-1",
-        "capacity": "patient",
-        "patient": PatientID("person-1"),
-        "delegation": None,
-        "scopes": ("patient/ImagingStudy.rs", "offline_access"),
-        "purposes": ("PATRQT",),
-        "person": Subject(name="Pat", role="patient"),
-        "signed_in_at": NOW - timedelta(minutes=1),
-        "methods": ("pwd",),
-        "session": "session-1",
-        "granted_at": NOW,
-        "until": NOW + timedelta(days=90),
-    }
-    return AppGrant(**(known | changes))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,9 +12,14 @@ import requests
 from joserfc.jwk import ECKey
 
 from gateway.audit.log import open_audit_log
+from gateway.auth.accounts import StoredAccounts
+from gateway.auth.app_grant_store import StoredGrants
+from gateway.auth.people import Account, Role
+from gateway.auth.people_audit import people_record, who_is
 from gateway.db.crypto import read_key_file
 from gateway.db.session import open_database
 from tests.facilities.key_server import KeyServer
+from tests.factories_apps import TERMS, a_grant
 from tests.factories_auth import a_client_key, a_jwks
 from tests.services.gateway import Gateway
 
@@ -267,3 +273,24 @@ def test_what_is_wrong_with_an_app_is_told_at_once(gateway: Gateway) -> None:
     assert "--jwks" in system.stderr
     assert "purpose" in system.stderr
     assert "Patient/x" not in gateway.run("clients", "list").stdout
+
+
+def test_what_was_granted_to_an_app_is_ended_for_one_account(gateway: Gateway) -> None:
+    """Somebody has lost a phone: their grant ends, another's stays, and each end is in the audit."""
+    gateway.run("clients", "add", "lost", "--name", "App", *APP, "--public", "--redirect-uri", "https://app.example/")
+    engine = open_database(f"sqlite:///{gateway.folder / 'var' / 'gateway.db'}")
+    keys = read_key_file(gateway.folder / "var" / "keys.json")
+    with open_audit_log(engine, keys) as log:
+        accounts, grants = StoredAccounts(engine, keys, log), StoredGrants(engine, keys, log)
+        now = datetime.now(UTC)
+        for login in ("ann", "bob"):
+            draft = Account(id="", login=login, name=login, roles=frozenset((Role.PATIENT,)))
+            account = accounts.add(draft, lambda one: people_record("operator", who_is(one), now, "arranged"), now)
+            grant = a_grant(client_id="lost", account_id=account.id, granted_at=now, until=now + timedelta(days=9))
+            record = people_record("app-authorized", who_is(account), now, "arranged")
+            grants.add(grant, f"code-of-{login}", TERMS, now, record)
+        assert len(gateway.run_json("clients", "revoke", "lost", "--login", "ann")["ended"]) == 1
+        assert [one.account_id for one in grants.standing(now, client_id="lost")] == [account.id]
+        assert "no such account" in gateway.run("clients", "revoke", "lost", "--login", "eve", expect=1).stderr
+    engine.dispose()
+    assert dict(_notes(gateway))["client grant revoked"]["client"] == "lost"
