@@ -209,6 +209,17 @@ def test_smart_app_launch_invalid_aud_group(launched: Launched) -> None:
     assert told["error"]
 
 
+def test_smart_granular_scope_selection_a_granular_scope_is_told_and_granted_as_asked(launched: Launched) -> None:
+    """The person reads what it is limited to; the token has it, and nothing wider."""
+    asked = "patient/ImagingStudy.rs?modality=http://dicom.nema.org/resources/ontology/DCM|CT"
+    page = launched.exchange.ask(launched.browser, **APP, scope=f"launch/patient {asked}")
+    assert "only: modality CT" in page.text
+    code = answered(launched.exchange.decide(launched.browser, page))["code"]
+    scope = launched.exchange.redeem(code, **APP).get_json()["scope"].split()
+    assert asked in scope
+    assert "patient/ImagingStudy.rs" not in scope
+
+
 def test_token_introspection_response_group(launched: Launched) -> None:
     """Of an active token what the launch gave; of an invalid one `active` alone."""
     exchange = launched.exchange
