@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from gateway.audit.record import AuditRecord
+from gateway.audit.record import AuditKind, AuditRecord
 from gateway.purposes import BREAK_GLASS
 
 RAISED = ("raised by", "a rule over the audit")
@@ -19,6 +19,13 @@ WINDOW = timedelta(hours=1)
 """The longest that any rule looks back."""
 _GUESSING_WINDOW = timedelta(minutes=10)
 _MOST_CALLERS = 20_000
+_LOOKING: frozenset[AuditKind] = frozenset(
+    (
+        *("imaging-search", "imaging-read", "patient-search", "patient-read", "consent-search", "consent-read"),
+        "retrieval",
+    )
+)
+"""What people do who look at patients; to read the audit, to feed and to operate is something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +109,7 @@ class IdentifierGuessing:
 
     def see(self, record: AuditRecord) -> Iterator[Alert]:
         """An alert with the look-up that is one too many."""
-        looked = record.kind in ("imaging-search", "patient-search", "imaging-read", "patient-read")
-        if not looked or record.patient is not None or record.outcome != "success":
+        if record.kind not in _LOOKING or record.patient is not None or record.outcome != "success":
             return
         caller = caller_of(record)
         count = len(self._seen.add(caller, record.recorded, record.id))
@@ -141,7 +147,9 @@ class ManyPatients:
 
     def see(self, record: AuditRecord) -> Iterator[Alert]:
         """An alert with the patient who is one too many. A system that asks for itself is no person."""
-        if record.patient is None or not _is_person(record) or not (record.released or record.resources):
+        if record.kind not in _LOOKING or record.patient is None or not _is_person(record):
+            return
+        if not record.released and not record.resources:
             return
         caller = caller_of(record)
         patients = {what for _, what in self._seen.add(caller, record.recorded, record.patient)}

@@ -6,16 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from gateway.audit.fhir_audit_event import to_audit_events
 from gateway.audit.log import StoredAuditLog, open_audit_log
 from gateway.audit.places import Records
 from gateway.audit.record import AuditRecord, Who
+from gateway.audit.tables import audit_record
 from gateway.audit_desk import MOST_LOOKED_AT, AuditDesk, EventPlace
 from gateway.db.crypto import KeyRing
+from gateway.db.session import writing
 from gateway.fhir.audit_search import parse_audit_search
 from gateway.model import PatientID
+from gateway.mpi.tables import person
 from gateway.watch.follow import GAP_PATIENCE, Following
 from gateway.watch.term_index import TermIndex, TermIndexer
 from tests.factories_audit import NOON, a_record, a_who
@@ -126,12 +129,12 @@ SEARCHES = {
 }
 
 
-@pytest.mark.parametrize("indexed", [0, 30, 60])
+@pytest.mark.parametrize("indexed", [0, 21, 42])
 def test_pages_tell_each_event_that_is_asked_for_once_and_in_order(
     engine: Engine, keys: KeyRing, log: StoredAuditLog, desk: AuditDesk, indexed: int
 ) -> None:
     """Whatever is asked, however long a page is, and however much of the audit has been indexed."""
-    records = _various(60)
+    records = _various(42)
     for one in records[:indexed]:
         log.record([one])
     assert _index(engine, keys) == indexed
@@ -217,11 +220,6 @@ def test_one_process_follows_at_a_time_and_another_takes_over_when_it_says_nothi
 
 def test_a_number_that_may_yet_be_stored_is_waited_for(engine: Engine, keys: KeyRing, log: StoredAuditLog) -> None:
     """Two processes store at once: the lower number may come last. One that never comes is waited for a while only."""
-    from sqlalchemy import insert
-
-    from gateway.audit.tables import audit_record
-    from gateway.db.session import writing
-
     log.record([a_record(recorded=NOON)])
     with writing(engine) as connection:
         record = a_record(recorded=NOON)
@@ -244,3 +242,14 @@ def test_an_event_is_read_by_its_id(log: StoredAuditLog, desk: AuditDesk) -> Non
     for id_ in (record.id, f"{record.id}-7", f"{record.id}-02", f"{record.id}-0", "x-1", "-1", "1"):
         assert desk.read(id_, None) is None, id_
     assert desk.read(f"{record.id}-2", frozenset((PatientID("somebody-else"),))) is None
+
+
+def test_a_person_is_known_by_every_id_they_have_had(engine: Engine, desk: AuditDesk) -> None:
+    """Whichever of them is asked for; an unknown id is known by itself."""
+    one, other, unknown = PatientID("p1"), PatientID("p2"), PatientID("nobody")
+    with writing(engine) as connection:
+        connection.execute(insert(person), [{"id": one, "created_at": NOON}, {"id": "apart", "created_at": NOON}])
+        connection.execute(insert(person).values(id=other, created_at=NOON, survivor_id=one, retired_at=NOON))
+
+    assert desk.ids_of(one) == desk.ids_of(other) == {one, other}
+    assert desk.ids_of(unknown) == {unknown}

@@ -60,6 +60,7 @@ def test_seeing_very_many_patients_in_an_hour_is_one_alert_of_that_person() -> N
     assert _alerts(*(_seen(n, f"p{n}", who=system) for n in range(8))) == []
     assert _alerts(*(_seen(n, f"p{n}", who=a_who(subject_id=None, subject=f"Patient/p{n}")) for n in range(8))) == []
     assert _alerts(*(_seen(n, f"p{n}", released=(), resources=()) for n in range(8))) == []
+    assert _alerts(*(_seen(n, f"p{n}", kind="audit-read") for n in range(8))) == [], "an auditor at work"
     assert _alerts(*(_seen(n * 3000, f"p{n}") for n in range(8))) == []
 
 
