@@ -1,10 +1,12 @@
 """T123: what pages of other origins may read, over HTTP."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 import requests
 
+from gateway.auth.clients import FRESH_S
 from tests.functional.small_exchange import SmallExchange, hold_study, identifier
 
 APP = "https://app.example"
@@ -115,3 +117,20 @@ def test_t123_public_documents_are_anybodys(exchange: SmallExchange, path: str, 
 def test_t123_other_paths_are_for_our_own_pages(exchange: SmallExchange, path: str) -> None:
     """Not even a registered origin reads them."""
     assert _cors(requests.get(exchange.gateway.url + path, headers={"Origin": APP}, timeout=10)) == {}
+
+
+def test_t123_a_registered_apps_origin_reads_while_the_app_is_enabled(exchange: SmallExchange) -> None:
+    """That of its redirect URI, and no other of its addresses; within a second of being registered or disabled."""
+    spa = "https://spa.example"
+    exchange.gateway.run(
+        *("clients", "add", "spa", "--name", "An app", "--organization", "https://spa.example", "--app", "--public"),
+        *("--redirect-uri", f"{spa}/callback", "--launch-url", "https://start.example/", "--purpose", "TREAT"),
+        *("--scope", "patient/ImagingStudy.rs"),
+    )
+    time.sleep(FRESH_S)
+    assert _search(exchange, Origin=spa).headers["Access-Control-Allow-Origin"] == spa
+    assert _cors(_search(exchange, Origin="https://start.example")) == {}
+
+    exchange.gateway.run("clients", "disable", "spa")
+    time.sleep(FRESH_S)
+    assert _cors(_search(exchange, Origin=spa)) == {}

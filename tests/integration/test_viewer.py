@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
 
 from tests.services import chromium, dicom_files, phantom_files
 from tests.services.fetching import Fetching
@@ -22,6 +22,7 @@ NORTH = dicom_files.ARCHIVES["NORTH"]
 MUELLER_CT = NORTH[0]
 SHOWN_WITHIN_MS = 60_000
 SETTLED_MS = 2_000
+SIZE: ViewportSize = {"width": 1400, "height": 900}
 FLAGS = [
     "--disable-quic",
     "--no-first-run",
@@ -109,7 +110,7 @@ class Watched:
 @pytest.fixture
 def watched(browser: Browser) -> Iterator[Watched]:
     """A page of a browser that knows nobody yet; the servers' certificates sign themselves."""
-    context = browser.new_context(ignore_https_errors=True, viewport={"width": 1400, "height": 900})
+    context = browser.new_context(ignore_https_errors=True, viewport=SIZE)
     yield Watched(context.new_page())
     context.close()
 
@@ -123,6 +124,10 @@ def open_study(watched: Watched, fetching: Fetching) -> str:
     page.press("input[name=password]", "Enter")
     page.wait_for_selector("text=Open a study", timeout=SHOWN_WITHIN_MS)
     page.screenshot(path=SEEN / "view.png")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.screenshot(path=SEEN / "view-narrow.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size(SIZE)
     with page.expect_request(lambda request: "/viewer#" in request.url or request.url.endswith("/viewer")) as started:
         page.click("[aria-label='Open the images of North Hospital']")
     response = started.value.redirected_from
