@@ -91,8 +91,9 @@ class AuditDesk:
                         return EventPage(events=tuple(found), next=place)
         looked = 0
         begin = place.record if place else None
+        behind = self.index.behind(self.records, MOST_BEHIND) if question.terms else None
         while looked < MOST_LOOKED_AT:
-            places = self._places(question, begin)
+            places = self._places(question, begin, behind)
             for event_place, event in self._events(places, question):
                 found.append(event)
                 if len(found) == count:
@@ -144,10 +145,12 @@ class AuditDesk:
         )
         self.audit.record([record])
 
-    def _places(self, question: EventQuestion, after: Place | None) -> Sequence[Place]:
-        """The next places where what is looked for may be; fewer than _A_LOOK where they are the last."""
+    def _places(self, question: EventQuestion, after: Place | None, behind: Sequence[Place] | None) -> Sequence[Place]:
+        """The next places where what is looked for may be; fewer than _A_LOOK where they are the last.
+
+        `behind` are those that the index had not come to before it was first looked into; None: it is of no use.
+        """
         span = Span(question.descends, after, question.since, question.until)
-        behind = self.index.behind(self.records, MOST_BEHIND) if question.terms else None
         if behind is None:
             return self.records.places(span, _A_LOOK)
         # Of several terms, the rarest: the one whose places reach furthest.
