@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from gateway.imaging.body_sites import is_body_site
 from gateway.imaging.matching import is_modality, matches
 from gateway.imaging.merge import combine
-from gateway.imaging.study import Series, SourceFacts, SourceStudy
+from gateway.imaging.study import SourceFacts, SourceStudy
 from gateway.model import DateBound, PatientRef, StudyQuery, Token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,12 +47,18 @@ def narrow(source: SourceStudy, limits: Sequence[StudyLimit], now: datetime) -> 
     if any(not limit.by_series for limit in reaching):
         return source
     told = source.series or ()
-    series = tuple([one for one in told if any(_admits_series(limit, one) for limit in reaching)])
+    of_modality = {
+        code: [limit for limit in reaching if _admits_modality(limit, code)]
+        for code in {None, *source.modalities, *[one.modality for one in told]}
+    }
+    series = tuple(
+        [one for one in told if any(_admits_part(limit, one.body_part) for limit in of_modality[one.modality])]
+    )
     by_statement = [limit for limit in reaching if not limit.bodysite]
     if not (source.modalities or told):
         # Nobody tells what it is: it is admitted where that is what is asked for, as a search would find it.
-        return source if any(_admits_modality(limit, None) for limit in by_statement) else None
-    stated = [code for code in source.modalities if any(_admits_modality(limit, code) for limit in by_statement)]
+        return source if any(not limit.bodysite for limit in of_modality[None]) else None
+    stated = [code for code in source.modalities if any(not limit.bodysite for limit in of_modality[code])]
     modalities = tuple(sorted({*stated, *(one.modality for one in series if one.modality)}))
     if not (modalities or series):
         return None
@@ -91,10 +97,7 @@ def _reaches(limit: StudyLimit, source: SourceStudy, now: datetime) -> bool:
     return matches(combine("", [(source, _NO_FACTS)]), query, now)
 
 
-def _admits_series(limit: StudyLimit, series: Series) -> bool:
-    if not _admits_modality(limit, series.modality):
-        return False
-    part = series.body_part
+def _admits_part(limit: StudyLimit, part: str | None) -> bool:
     return not limit.bodysite or bool(part and any(is_body_site(part, one.system, one.code) for one in limit.bodysite))
 
 
