@@ -46,7 +46,7 @@ def gate_blueprint(counter: RetrievalCounter, callers: Callers, clock: Callable[
         try:
             authorization = request.headers.get("Authorization")
             caller = callers.at_gate(token_of([] if authorization is None else [authorization]), facility, clock())
-        except NotAuthenticated as exc:
+        except (NotAuthenticated, AccessRefused) as exc:
             counter.refuse(facility, asked, code_of(exc))
             raise
         ruling = counter.answer(caller, facility, resource, asked)

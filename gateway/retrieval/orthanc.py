@@ -76,7 +76,7 @@ class _Service:
         now = self._clock()
         try:
             caller = self._callers.at_archive(_token_in(body), facility, now)
-        except NotAuthenticated as exc:
+        except (NotAuthenticated, AccessRefused) as exc:
             self._counter.refuse(facility, asked, code_of(exc))
             return _denied()
         try:

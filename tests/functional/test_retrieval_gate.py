@@ -147,6 +147,16 @@ def test_only_a_gate_that_proves_itself_is_answered(exchange: Retrieving, key: s
     assert (answer.status_code, "WWW-Authenticate" in answer.headers) == (403, False)
 
 
+def test_a_token_without_a_known_purpose_is_refused_and_recorded(exchange: Retrieving) -> None:
+    """It holds, and says nothing of why: 403, to an archive no, and on record."""
+    nothing = exchange.signed_token(purposes=[], jti="no-purpose")
+
+    assert exchange.authorize(f"/studies/{CT}", token=nothing).status_code == 403
+    assert exchange.validate("study", CT, nothing, "north")["granted"] is False
+    reasons = [one["reason"] for one in exchange.audit() if one["kind"] == "retrieval-refused"]
+    assert reasons.count("purpose-not-allowed") >= 2
+
+
 def test_a_gate_asks_for_its_own_facility_alone(exchange: Retrieving) -> None:
     """South's key decides about south, where an ordinary token is no use; east takes no tokens at all."""
     for facility in ("south", "east"):

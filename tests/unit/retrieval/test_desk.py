@@ -36,6 +36,7 @@ class FakeHolders:
     """What was shown under whom."""
 
     shown: list[Holder] = field(default_factory=list)
+    uid: StudyUID = STUDY
     gone: set[tuple[PatientID, FacilityID]] = field(default_factory=set)
     down: bool = False
 
@@ -47,7 +48,7 @@ class FakeHolders:
         """All of them."""
         if self.down:
             raise DependencyUnavailable("the sightings can't be read")
-        return self.shown if uid == STUDY else []
+        return self.shown if uid == self.uid else []
 
     def is_shown_now(self, uid: StudyUID, holder: Holder, facility: FacilityID) -> bool:
         """Unless it is gone."""
