@@ -11,14 +11,13 @@ from gateway.auth.call import Call
 from gateway.auth.guards import current_sign_in
 from gateway.disclosure import Request
 from gateway.errors import DependencyUnavailable, GatewayError, InvalidQuery, TooManyRequests
-from gateway.imaging.study import Study
 from gateway.limits import Limiter, require_within
 from gateway.log import Event, event
 from gateway.pages.errors import html_errors
 from gateway.pages.forms import protect_forms
 from gateway.pages.shell import render
 from gateway.rates import Kind
-from gateway.retrieval.viewing import Viewing
+from gateway.retrieval.viewing import Shown, Viewing
 from gateway.rooms import Rooms
 from gateway.web_origin import origin_of
 
@@ -43,7 +42,7 @@ def view_blueprint(viewing: Viewing, rooms: Rooms, base_url: str) -> Blueprint:
             "view.html",
             form_targets=[viewer] if viewer else [],
             study=shown.study,
-            facts=facts_of(shown.study),
+            facts=facts_of(shown),
             openable=shown.openable,
             others=shown.others,
             action=f"{PATH}/open",
@@ -98,10 +97,16 @@ def view_token_blueprint(viewing: Viewing, limiter: Limiter) -> Blueprint:
     return blueprint
 
 
-def facts_of(study: Study) -> list[tuple[str, str]]:
-    """What the page tells of a study, in words."""
+def facts_of(shown: Shown) -> list[tuple[str, str]]:
+    """What the page tells of a study and whose it is, in words."""
+    study = shown.study
     made = study.started.text[:10] if study.started else ""
-    found = [("Made", made), ("Kind", ", ".join(study.modalities)), ("What", study.description or "")]
+    found = [
+        ("Patient", shown.patient),
+        ("Made", made),
+        ("Kind", ", ".join(study.modalities)),
+        ("What", study.description or ""),
+    ]
     if study.number_of_instances is not None:
         found.append(("Images", str(study.number_of_instances)))
     return [(name, words) for name, words in found if words]

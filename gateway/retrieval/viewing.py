@@ -28,7 +28,7 @@ from gateway.deadline import Deadline
 from gateway.disclosure import Request
 from gateway.errors import AccessRefused, NotFound
 from gateway.imaging.study import Study
-from gateway.model import Facility, FacilityID, PatientID, PatientRef, Requester
+from gateway.model import Facility, FacilityID, PatientID, PatientRef, Requester, SourceRecord
 from gateway.retrieval.exchange import TokenExchange, Wanted
 from gateway.rooms import Rooms
 from gateway.search import read_imaging_study
@@ -61,6 +61,8 @@ class Shown:
     """One study as the person may see it, and the facilities that it can be opened from."""
 
     study: Study
+    patient: str
+    """Whose it is, in words, as the records say that this person may know of; empty where none says."""
     openable: tuple[Facility, ...]
     others: tuple[Facility, ...]
     """Those that have their own way in."""
@@ -76,6 +78,16 @@ class Opened:
     study: str
     code: str | None = field(repr=False)
     """For the next token; None where the view then ends."""
+
+
+def words_of(records: Sequence[SourceRecord]) -> str:
+    """The name and birth date of a person, of the first record that has a name."""
+    for record in records:
+        said = record.demographics
+        name = " ".join((*said.given, *said.family[:1]))
+        if name:
+            return f"{name}, born {said.birth_date}" if said.birth_date else name
+    return ""
 
 
 class Viewing:
@@ -128,7 +140,8 @@ class Viewing:
         study, answer = read_imaging_study(study_id, requester, self._rooms, Deadline.after(self._patience), request)
         sources = [answer.facilities[id_] for id_ in study.facilities]
         openable = tuple(one for one in sources if one.retrieve != "own")
-        return Shown(study=study, openable=openable, others=tuple(one for one in sources if one.retrieve == "own"))
+        others = tuple(one for one in sources if one.retrieve == "own")
+        return Shown(study=study, patient=words_of(answer.permitted_records), openable=openable, others=others)
 
     def begin(self, sign_in: SignIn, study_id: str, facility_id: str, request: Request) -> str:
         """The address that the person's browser goes to: the viewer, which then opens the study of that facility.

@@ -98,6 +98,7 @@ def test_the_page_tells_of_the_study_and_where_it_is_held(doc: PersonsBrowser, i
     assert page.status_code == 200
     assert page.text.count("Open the images of") == 2
     assert "North Hospital" in page.text
+    assert f"{canary.GIVEN} {canary.FAMILY}, born" in page.text
     policy = page.headers["Content-Security-Policy"]
     assert f"form-action 'self' {VIEWER}" in policy
     assert "default-src 'none'" in policy
