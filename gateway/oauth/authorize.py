@@ -5,7 +5,6 @@ The question is put to who has signed in, and only their own answer counts: what
 their session, beside the form's token.
 """
 
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -221,7 +220,7 @@ def _rows(face: AuthorizeFace, scopes: Sequence[str]) -> list[Row]:
 
 
 def _sealed(face: AuthorizeFace, pairs: Sequence[tuple[str, str]], sign_in: SignIn) -> str:
-    content = {"at": int(time.time()), "asked": [pair for pair in pairs if pair[0] in PARAMETERS]}
+    content = {"at": int(face.rooms.clock().timestamp()), "asked": [pair for pair in pairs if pair[0] in PARAMETERS]}
     return urlsafe_b64encode(face.keys.seal(_FORM, sign_in.id, orjson.dumps(content))).decode()
 
 
@@ -231,7 +230,7 @@ def _unsealed(face: AuthorizeFace, text: str, sign_in: SignIn) -> list[tuple[str
         content = orjson.loads(face.keys.open(_FORM, sign_in.id, urlsafe_b64decode(text.encode())))
     except (DependencyUnavailable, ValueError) as exc:
         raise Conflict("the form is of another session") from exc
-    if time.time() - content["at"] > _FORM_LASTS_S:
+    if face.rooms.clock().timestamp() - content["at"] > _FORM_LASTS_S:
         raise Conflict("the form has grown old")
     return [(name, value) for name, value in content["asked"]]
 
