@@ -191,13 +191,18 @@ def _page(
         "authorize.html",
         form_targets=[_form_target(origin_of(asked.to.redirect_uri))],
         app=asked.client.name,
-        organization=asked.client.organization,
+        organization=_organization(face, asked.client.organization),
         place=origin_of(asked.to.redirect_uri),
         choices=[(one.key, _words_of(one, face.name_of)) for one in offered],
         rows=rows,
         sealed=_sealed(face, pairs, sign_in),
         action=DECISION,
     )
+
+
+def _organization(face: AuthorizeFace, organization: str) -> str:
+    """What people call it: the name of a facility, where it is one."""
+    return next((one.name for one in face.rooms.facilities.all() if one.id == organization), organization)
 
 
 def _form_target(origin: str | None) -> str:

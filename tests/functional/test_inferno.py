@@ -89,6 +89,12 @@ def test_smart_app_redirect_stu2_and_smart_code_received(launched: Launched) -> 
     assert "error" not in launched.redirect
 
 
+def test_the_question_names_a_facility_by_its_name(launched: Launched) -> None:
+    """Not by the id that operators know it by."""
+    launched.exchange.registry.save(an_app(id="of-north", organization="north"), launched.exchange.clock())
+    assert "of North Hospital" in launched.exchange.ask(launched.browser, client_id="of-north").text
+
+
 def test_smart_token_exchange_stu2(launched: Launched) -> None:
     """200 and JSON."""
     assert (launched.token.status_code, launched.token.mimetype) == (200, "application/json")
