@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 
+import pycurl
 import pytest
 import requests
 import urllib3
@@ -237,21 +238,21 @@ def test_head_is_asked_about_as_head(gate: Gate, gateway: Scripted) -> None:
     assert gateway.requests[0].headers["x-original-method"] == "HEAD"
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "/dicom-web/studies/2.25.1/../2.25.2",
-        "/dicom-web/%2e%2e/dicom-web/studies/2.25.2",
-        "/dicom-web//studies/2.25.2",
-        "/x/..//dicom-web/studies/2.25.2",
-        "/dicom-web/studies/2.25.1%2F..%2F2.25.2",
-        "/dicom-web/studies/2.25.1;jsessionid=1",
-        "/dicom-web/studies/2.25.1%252F2.25.2",
-        "/dicom-web/studies/2.25.1?StudyInstanceUID=2.25.2#x",
-        "/%64icom-web/studies/2.25.2",
-        "https://gate/dicom-web/studies/2.25.2",
-    ],
-)
+TRICKS = [
+    "/dicom-web/studies/2.25.1/../2.25.2",
+    "/dicom-web/%2e%2e/dicom-web/studies/2.25.2",
+    "/dicom-web//studies/2.25.2",
+    "/x/..//dicom-web/studies/2.25.2",
+    "/dicom-web/studies/2.25.1%2F..%2F2.25.2",
+    "/dicom-web/studies/2.25.1;jsessionid=1",
+    "/dicom-web/studies/2.25.1%252F2.25.2",
+    "/dicom-web/studies/2.25.1?StudyInstanceUID=2.25.2#x",
+    "/%64icom-web/studies/2.25.2",
+    "https://gate/dicom-web/studies/2.25.2",
+]
+
+
+@pytest.mark.parametrize("target", TRICKS)
 def test_t098_what_is_judged_is_what_the_archive_is_asked(
     gate: Gate, gateway: Scripted, archive: Scripted, target: str
 ) -> None:
@@ -261,6 +262,28 @@ def test_t098_what_is_judged_is_what_the_archive_is_asked(
     judged = [request.headers["x-original-uri"] for request in gateway.requests]
     assert judged in ([], [target.removeprefix("https://gate")])
     assert [request.target for request in archive.requests] in ([], judged)
+
+
+def test_t098_nor_in_between_over_http2(gate: Gate, gateway: Scripted, archive: Scripted) -> None:
+    """Which browsers speak, and in which a target is not written as it is in HTTP/1.1."""
+    for target in TRICKS:
+        gateway.requests.clear()
+        archive.requests.clear()
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.URL, gate.origin)
+        curl.setopt(pycurl.REQUEST_TARGET, target)
+        curl.setopt(pycurl.PATH_AS_IS, 1)
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2_0)
+        curl.setopt(pycurl.CAINFO, str(gate.certificate))
+        curl.setopt(pycurl.HTTPHEADER, ["Authorization: Bearer the-token"])
+        curl.setopt(pycurl.WRITEFUNCTION, lambda _: None)
+        curl.setopt(pycurl.TIMEOUT, 20)
+        curl.perform()
+        assert curl.getinfo(pycurl.INFO_HTTP_VERSION) == pycurl.CURL_HTTP_VERSION_2_0
+        curl.close()
+        judged = [request.headers["x-original-uri"] for request in gateway.requests]
+        assert judged in ([], [target.removeprefix("https://gate")])
+        assert [request.target for request in archive.requests] in ([], judged)
 
 
 @pytest.mark.parametrize("target", ["/", "/instances", "/system", "/dicom-web", "/dicom-webx/studies", "/_decision"])
