@@ -1,13 +1,13 @@
 """What left the exchange about this person? For the patient, an auditor, a privacy officer; and itself on record."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gateway.audit.accounting import YEARS, Accounting, Directory, Kind, disclosures_in, years_before
+from gateway.audit.accounting import YEARS, Accounting, Directory, Disclosure, Kind, disclosures_in, years_before
 from gateway.audit.log import StoredAuditLog
-from gateway.audit.record import AuditRecord
 from gateway.model import Facility, PatientID
+from gateway.mpi.stays import Elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,8 @@ class AccountingDesk:
 
     audit: StoredAuditLog
     facilities: Callable[[], Sequence[Facility]]
+    elsewhere: Callable[[Collection[PatientID]], Sequence[Elsewhere]]
+    """When the person's records were taken for somebody else's (`mpi/stays.py`)."""
 
     def account(
         self,
@@ -37,7 +39,11 @@ class AccountingDesk:
         directory = Directory(
             names={one.id: one.name for one in facilities}, part2={one.id for one in facilities if one.part2}
         )
-        found = disclosures_in(self._records(patients, since, until), kind, directory)
+        records = self.audit.read(patients=patients, since=since, until=until)
+        found = [
+            *disclosures_in(records, kind, directory),
+            *self._under_wrong_links(patients, kind, directory, facilities, since, until),
+        ]
         return Accounting(
             patient=patients[0],
             kind=kind,
@@ -47,5 +53,22 @@ class AccountingDesk:
             disclosures=tuple(sorted(found, key=lambda one: one.at)),
         )
 
-    def _records(self, patients: Sequence[PatientID], since: datetime, until: datetime) -> Iterator[AuditRecord]:
-        return self.audit.read(patients=patients, since=since, until=until)
+    def _under_wrong_links(
+        self,
+        patients: Sequence[PatientID],
+        kind: Kind,
+        directory: Directory,
+        facilities: Sequence[Facility],
+        since: datetime,
+        until: datetime,
+    ) -> Iterator[Disclosure]:
+        """What facilities that know the person gave under another's id, while their records were taken for theirs."""
+        for stay in self.elsewhere(patients):
+            known = {one.id for one in facilities if one.identifier_system in stay.systems}
+            begin, end = max(since, stay.since), min(until, stay.until)
+            if begin >= end:
+                continue
+            for one in disclosures_in(self.audit.read(patients=[stay.person], since=begin, until=end), kind, directory):
+                given = tuple(part for part in one.given if part.facility in known)
+                if given:
+                    yield replace(one, given=given, other=(), wrong_link=True)

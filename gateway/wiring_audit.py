@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -20,6 +21,7 @@ from gateway.config import Settings
 from gateway.db.crypto import KeyRing
 from gateway.errors import ConfigurationError
 from gateway.model import Facility
+from gateway.mpi.stays import find_stays_elsewhere
 from gateway.rooms import Clock
 from gateway.watch.alerts import Alerts
 from gateway.watch.atna import Feed
@@ -56,7 +58,14 @@ def open_audit_reading(
         clock=clock,
         base_url=settings.base_url,
     )
-    return AuditReading(desk=desk, accounting=AccountingDesk(audit=audit, facilities=facilities))
+    return AuditReading(desk=desk, accounting=open_accounting(engine, audit, facilities))
+
+
+def open_accounting(
+    engine: Engine, audit: StoredAuditLog, facilities: Callable[[], Sequence[Facility]]
+) -> AccountingDesk:
+    """Where disclosures are accounted for."""
+    return AccountingDesk(audit=audit, facilities=facilities, elsewhere=partial(find_stays_elsewhere, engine))
 
 
 def open_log_keeper(

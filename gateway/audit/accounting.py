@@ -57,6 +57,8 @@ class Disclosure:
     purposes: tuple[str, ...]
     given: tuple[Given, ...]
     """Links to studies, by facility."""
+    wrong_link: bool = False
+    """Whether the person's records were taken for another's then: some of `given` may be of that other."""
     other: tuple[str, ...]
     """Resources besides: `Patient/…` (who the person is), `Consent/…`."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.audit.accounting import Accounting, Act, Disclosure, Given, Kind
+from gateway.audit.accounting_table import WRONG_LINK
 from gateway.purposes import in_words
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _rows(one: Disclosure) -> Iterator[Sequence[str]]:
         _cell(in_words(purpose) for purpose in one.purposes),
     )
     what = [IN_WORDS[one.act]] if one.act == "images" else []
+    what += [WRONG_LINK] if one.wrong_link else []
     what += [line for given in one.given for line in _what(given)] + list(one.other)
     basis = list(dict.fromkeys(word for given in one.given for word in given.basis))
     for n in range(0, max(len(what), len(basis), 1), _LINES):

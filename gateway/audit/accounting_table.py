@@ -13,6 +13,7 @@ COLUMNS = (
     *("when (UTC)", "recipient", "organization", "application", "person", "address", "purpose"),
     *("given", "facility", "facility name", "studies", "relied on", "other data", "audit record"),
 )
+WRONG_LINK = "(while records were taken for another person's: part of it may be theirs)"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet may take for the beginning of a formula (OWASP ASVS 1.2.10), full-width forms included."""
 
@@ -49,7 +50,7 @@ def _rows(one: Disclosure) -> Sequence[Sequence[str]]:
     to = one.recipient
     purposes = "; ".join(in_words(purpose) for purpose in one.purposes)
     begin = (_instant(one.at), to.name, to.organization, to.application, to.person, to.address, purposes)
-    other = " ".join(one.other)
+    other = " ".join((*one.other, *([WRONG_LINK] if one.wrong_link else [])))
     rows = [
         (*begin, one.act, given.facility, given.name, " ".join(given.studies), " ".join(given.basis), other, one.id)
         for given in one.given
@@ -77,6 +78,7 @@ def disclosure_json(one: Disclosure) -> dict[str, Any]:
             for given in one.given
         ],
         "other": list(one.other),
+        **({"wrong_link": True} if one.wrong_link else {}),
     }
 
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 import click
 
-from gateway.accounting_desk import AccountingDesk
 from gateway.adapters.registry import FacilityRegistry
 from gateway.audit.accounting import Kind
 from gateway.audit.accounting_pdf import as_pdf
@@ -17,6 +16,7 @@ from gateway.cli.moment import Moment
 from gateway.cli.patient_argument import patient_ref
 from gateway.errors import LoadRefused
 from gateway.mpi.history import find_history
+from gateway.wiring_audit import open_accounting
 
 Format = Literal["json", "csv", "pdf"]
 
@@ -56,7 +56,7 @@ def accounting(
         details = [("kind", kind), ("from", str(since or "")), ("to", str(until or "")), ("format", form)]
         operator.note("audit accounting", patient=found.id, details=details)
         registry = FacilityRegistry(operator.engine, operator.keys)
-        desk = AccountingDesk(audit=operator.audit, facilities=registry.all)
+        desk = open_accounting(operator.engine, operator.audit, registry.all)
         told = desk.account([found.id, *found.former_ids], kind, operator.now, since=since, until=until)
     if form == "json" and output is None:
         print_json(as_json(told))

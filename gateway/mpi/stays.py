@@ -28,6 +28,18 @@ class FalseLink:
     """Whose they are now."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """For a while, some of a person's records were taken for another's."""
+
+    person: PatientID
+    """Whose: what was answered then was recorded under this id."""
+    since: datetime
+    until: datetime
+    systems: frozenset[str]
+    """The domains of those records."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stay:
     person: str
@@ -54,6 +66,26 @@ def find_false_links(engine: Engine, link: str) -> Sequence[FalseLink]:
         for person, since, until in _together(stays[a], stays[b])
     ]
     return sorted(found, key=lambda one: (one.since, one.records))
+
+
+def find_stays_elsewhere(engine: Engine, ids: Collection[PatientID]) -> Sequence[Elsewhere]:
+    """When and where the records of the one person known by `ids` were with somebody else, in order of time.
+
+    Raises DependencyUnavailable.
+    """
+    with reading(engine) as connection:
+        wanted = select(record.c.record_id, record.c.system).where(record.c.person_id.in_(sorted(ids)))
+        systems = {row.record_id: row.system for row in connection.execute(wanted)}
+        stays = _stays(connection, sorted(systems))
+    found: defaultdict[tuple[datetime, datetime, str], set[str]] = defaultdict(set)
+    for number, its in stays.items():
+        for one in its:
+            if one.person not in ids and one.until is not None:
+                found[one.since, one.until, one.person].add(systems[number])
+    return [
+        Elsewhere(person=PatientID(person), since=since, until=until, systems=frozenset(domains))
+        for (since, until, person), domains in sorted(found.items())
+    ]
 
 
 def _pairs(connection: Connection, link: str) -> list[tuple[int, int]]:

@@ -89,6 +89,16 @@ def test_each_recipient_has_a_notice_once(exchange: SmallExchange, story: dict[s
     assert "2 studies of north" in exchange.gateway.run("audit", "released-under", str(story["parted"])).stdout
 
 
+def test_the_accounting_of_who_was_taken_for_another_has_what_was_given_then(
+    exchange: SmallExchange, story: dict[str, Any]
+) -> None:
+    """Both answers of the wrong link, said to be of it, and the one from after; of no other person."""
+    told = exchange.gateway.run_json("audit", "accounting", story["b"])["disclosures"]
+
+    assert [one.get("wrong_link", False) for one in told] == [True, True, False]
+    assert [sorted(one["studies"][0]["uids"]) for one in told] == [["2.25.1", "2.25.2"]] * 2 + [["2.25.2"]]
+
+
 def test_that_it_was_looked_at_is_in_both_histories_and_what_is_no_link_is_refused(
     exchange: SmallExchange, story: dict[str, Any]
 ) -> None:
