@@ -5,6 +5,7 @@ Identity, links, consent and the caller's standing are read anew for each; any f
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from gateway.adapters.base import Target
 from gateway.auth.break_glass import require_standing
@@ -151,7 +152,8 @@ class RetrievalDesk:
             person = _person_of(grounds, self._rooms.labels)
             if (barred := _barred(person, facility)) is not None:
                 return barred
-            if (facts := self._facts.recall(person.asked)) is not None:
+            facts = self._facts.recall_lately(person.asked, partial(self._targets, person), self._patience)
+            if facts is not None:
                 require_answer(facts, facility)
                 known = self._known(grounds, person, facts, facility, uid)
                 self._again.keep(key, grounds, person.asked, facts, known)
@@ -200,7 +202,7 @@ class RetrievalDesk:
 
     def _ask(self, person: Person) -> PersonFacts:
         """What the facilities that may be asked tell of the person."""
-        return self._facts.find(person.asked, lambda: self._targets(person), Deadline.after(self._patience))
+        return self._facts.find(person.asked, partial(self._targets, person), Deadline.after(self._patience))
 
     def _targets(self, person: Person) -> list[Target]:
         identity = self._rooms.mpi.resolve(PatientRef(id=person.id))

@@ -9,12 +9,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from gateway.adapters.base import Facilities, FacilityQuestion, FacilityReply, Target
 from gateway.consent.label_rules import LabelRules
 from gateway.consent.labels import Labels
 from gateway.deadline import Deadline
+from gateway.errors import DependencyUnavailable
 from gateway.imaging.study import SourceStudy
+from gateway.log import Event, event
 from gateway.model import FacilityID, PatientID, StudyUID
 from gateway.retrieval.whose import RecordKey
 
@@ -22,10 +25,15 @@ FRESH_S = 60.0
 """How long an answer of the facilities is used; by so much does a study that an archive moves or changes lag."""
 RETRY_S = 5.0
 """How soon they are asked again where one of them failed."""
+LATE_S = 60.0
+"""For how long after that it is used while they are asked again: whoever looks at images is not to wait, least of all
+for another facility that is down."""
 KEPT_S = 600.0
 """How long the last answer of a facility serves while the facility does not answer."""
 _MOST_STUDIES = 50_000
 _MOST_PERSONS = 5_000
+_MOST_AT_ONCE = 8
+"""Of those that are asked again meanwhile."""
 
 Asked = tuple[PatientID, tuple[tuple[FacilityID, tuple[RecordKey, ...]], ...]]
 """The person, and which facilities were asked about which records: not every caller may have all asked."""
@@ -69,12 +77,26 @@ class PersonFacts:
         return found
 
 
+Targets = Callable[[], Sequence[Target]]
+"""Whom to ask about which records. Raises DependencyUnavailable."""
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="retrieval-facts", daemon=True).start()
+
+
 class FactsMemory:
     """Asks facilities about persons, each once while it is fresh. One object serves all threads of a process."""
 
     def __init__(
-        self, facilities: Facilities, question: FacilityQuestion, monotonic: Callable[[], float] = time.monotonic
+        self,
+        facilities: Facilities,
+        question: FacilityQuestion,
+        monotonic: Callable[[], float] = time.monotonic,
+        meanwhile: Callable[[Callable[[], None]], None] = _in_a_thread,
     ) -> None:
+        """`meanwhile` runs what nobody waits for."""
+        self._meanwhile = meanwhile
         self._facilities = facilities
         self._question = question
         self._monotonic = monotonic
@@ -88,7 +110,7 @@ class FactsMemory:
         known = self._known.get(asked)
         return known if known is not None and self._monotonic() < known.fresh_until else None
 
-    def find(self, asked: Asked, targets: Callable[[], Sequence[Target]], deadline: Deadline) -> PersonFacts:
+    def find(self, asked: Asked, targets: Targets, deadline: Deadline) -> PersonFacts:
         """What the facilities tell, at most `FRESH_S` old; of several that want it at once, one asks.
 
         A facility that does not answer is spoken for by what it said before, for `KEPT_S`. Never raises of itself.
@@ -96,20 +118,46 @@ class FactsMemory:
         while True:
             if (known := self.recall(asked)) is not None:
                 return known
-            with self._lock:
-                under_way = self._asking.get(asked)
-                if under_way is None:
-                    under_way = self._asking[asked] = threading.Event()
-                    break
+            under_way = self._begin(asked)
+            if under_way is None:
+                return self._ask(asked, targets, deadline)
             if not under_way.wait(deadline.remaining()):
                 return self._nothing()
+
+    def recall_lately(self, asked: Asked, targets: Targets, patience: timedelta) -> PersonFacts | None:
+        """What is known, also where it has just ceased to be fresh: the facilities are asked again meanwhile."""
+        known = self._known.get(asked)
+        if known is None:
+            return None
+        late = self._monotonic() - known.fresh_until
+        if late >= LATE_S:
+            return None
+        if late >= 0 and len(self._asking) < _MOST_AT_ONCE and self._begin(asked) is None:
+            self._meanwhile(lambda: self._ask_unheard(asked, targets, Deadline.after(patience)))
+        return known
+
+    def _begin(self, asked: Asked) -> threading.Event | None:
+        """None where it is now this thread's to ask; otherwise what tells that another has asked."""
+        with self._lock:
+            under_way = self._asking.get(asked)
+            if under_way is None:
+                self._asking[asked] = threading.Event()
+            return under_way
+
+    def _ask(self, asked: Asked, targets: Targets, deadline: Deadline) -> PersonFacts:
         try:
             replies = self._facilities.ask(targets(), self._question, deadline)
             return self._remember(asked, replies)
         finally:
             with self._lock:
-                del self._asking[asked]
+                under_way = self._asking.pop(asked)
             under_way.set()
+
+    def _ask_unheard(self, asked: Asked, targets: Targets, deadline: Deadline) -> None:
+        try:
+            self._ask(asked, targets, deadline)
+        except DependencyUnavailable as exc:
+            event(Event.DEPENDENCY_UNAVAILABLE, reason=exc.reason)
 
     def _nothing(self) -> PersonFacts:
         now = self._monotonic()

@@ -1,6 +1,6 @@
 """One request to an archive, from look-up to verdict: read anew, asked for where unknown, refused where it fails."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from gateway.imaging.study import Series
 from gateway.model import Facility, FacilityID, PatientID, PatientIdentity, Requester, StudyUID
 from gateway.retrieval.decide import PART
 from gateway.retrieval.desk import OF_ANOTHER, OF_TWO, OTHER_STUDY, SUSPENDED, RetrievalDesk
-from gateway.retrieval.facts import FRESH_S, RETRY_S, FactsMemory
+from gateway.retrieval.facts import FRESH_S, LATE_S, RETRY_S, FactsMemory
 from gateway.retrieval.resource import Resource
 from gateway.retrieval.ruling import Caller, Ruling
 from gateway.retrieval.whose import Holder, Shown
@@ -66,10 +66,11 @@ class House:
     rooms: FakeRooms = field(default_factory=FakeRooms)
     holders: FakeHolders = field(default_factory=FakeHolders)
     seconds: float = 0.0
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
     desk: RetrievalDesk = field(init=False)
 
     def __post_init__(self) -> None:
-        facts = FactsMemory(self.rooms.facilities, FacilityQuestion(), lambda: self.seconds)
+        facts = FactsMemory(self.rooms.facilities, FacilityQuestion(), lambda: self.seconds, self.meanwhile.append)
         self.desk = RetrievalDesk(self.rooms.rooms, self.holders, facts, patience=timedelta(seconds=5))
 
     def ask(
@@ -81,7 +82,10 @@ class House:
     ) -> Ruling:
         """The ruling for a clinician's EHR, or `requester`."""
         who = Caller(requester=requester or a_requester(), **caller)  # type: ignore[arg-type]
-        return self.desk.decide(who, facility, resource, self.rooms.now)
+        ruling = self.desk.decide(who, facility, resource, self.rooms.now)
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return ruling
 
     def permits(self, *asked: object, **caller: object) -> bool:
         """Whether it is permitted."""
@@ -125,14 +129,37 @@ def test_facilities_are_asked_once_and_consent_each_time() -> None:
 
 
 def test_what_is_known_is_asked_for_again_after_a_minute() -> None:
-    """By then an archive may have moved it."""
+    """By then an archive may have moved it. Whoever asks first does not wait for that, unless nobody has for long."""
     house = a_house()
     assert house.permits()
     house.rooms.facilities.replies[NORTH.id] = replace_studies(house, ())
     house.seconds = FRESH_S - 1
     assert house.permits()
     house.seconds = FRESH_S
+    assert house.permits(), "what was known a moment ago, while it is asked for again"
     assert not house.permits()
+
+    idle = a_house()
+    assert idle.permits()
+    idle.rooms.facilities.replies[NORTH.id] = replace_studies(idle, ())
+    idle.seconds = FRESH_S + LATE_S
+    assert not idle.permits()
+
+
+def test_nobody_waits_for_another_facility_that_is_down() -> None:
+    """It is asked again every few seconds, beside the requests, and once at a time."""
+    house = a_house()
+    house.rooms.facilities.replies[SOUTH.id] = replace_status(house, "timed_out", SOUTH)
+    assert house.permits()
+    asked = len(house.rooms.facilities.asked)
+    house.seconds = RETRY_S
+    who = Caller(requester=a_requester())
+    for _ in range(3):
+        assert house.desk.decide(who, NORTH, WHOLE, house.rooms.now).verdict.permitted
+
+    assert (len(house.rooms.facilities.asked), len(house.meanwhile)) == (asked, 1)
+    house.meanwhile.pop()()
+    assert len(house.rooms.facilities.asked) == asked + 2
 
 
 def replace_studies(house: House, studies: tuple) -> object:  # type: ignore[type-arg]
@@ -279,11 +306,11 @@ def test_a_facility_that_does_not_answer_is_spoken_for_by_what_it_said_before() 
         silent.ask()
 
 
-def replace_status(house: House, status: str) -> object:
-    """North's reply, failed."""
+def replace_status(house: House, status: str, facility: Facility = NORTH) -> object:
+    """A facility's reply, failed."""
     from msgspec.structs import replace as changed
 
-    return changed(house.rooms.facilities.replies[NORTH.id], status=status, studies=())
+    return changed(house.rooms.facilities.replies[facility.id], status=status, studies=())
 
 
 def test_what_is_said_by_who_no_longer_answers_runs_out() -> None:
@@ -295,6 +322,8 @@ def test_what_is_said_by_who_no_longer_answers_runs_out() -> None:
         house.seconds = minute * 60.0
         assert house.permits()
     house.seconds = 601 + RETRY_S
+    house.ask()
+    house.seconds += 1
     with pytest.raises(DependencyUnavailable):
         house.ask()
 
@@ -306,7 +335,7 @@ def test_t058_what_can_not_be_read_opens_nothing(room: str) -> None:
     assert house.permits()
     down = house.holders if room == "holders" else getattr(house.rooms, room)
     down.down = True
-    house.seconds = FRESH_S
+    house.seconds = FRESH_S + LATE_S
     with pytest.raises(DependencyUnavailable):
         house.ask()
 
