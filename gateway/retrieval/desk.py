@@ -10,8 +10,7 @@ from functools import partial
 from gateway.adapters.base import Target
 from gateway.auth.break_glass import require_standing
 from gateway.auth.smart_scopes import limits_of, require
-from gateway.consent.decide import decide_query, decide_sources
-from gateway.consent.label_rules import LabelRules
+from gateway.consent.decide import decide_sources
 from gateway.consent.labels import NORMAL
 from gateway.deadline import Deadline
 from gateway.errors import DependencyUnavailable
@@ -21,7 +20,6 @@ from gateway.model import (
     Facility,
     FacilityID,
     PatientID,
-    PatientIdentity,
     PatientRef,
     Requester,
     StudyUID,
@@ -29,9 +27,10 @@ from gateway.model import (
 from gateway.retrieval.again import Grounds, SameAgain
 from gateway.retrieval.decide import UNKNOWN, Admits, Known, Source, Verdict, decide, series_permitted
 from gateway.retrieval.facts import FactsMemory, PersonFacts
+from gateway.retrieval.person import holder_of, person_of
 from gateway.retrieval.resource import Resource
 from gateway.retrieval.ruling import Caller, Opening, Person, Ruling
-from gateway.retrieval.whose import Holder, Holders, RecordKey
+from gateway.retrieval.whose import Holder, Holders
 from gateway.rooms import Rooms
 from gateway.search import holders_of
 
@@ -101,12 +100,12 @@ class RetrievalDesk:
             return []
         grounds = Grounds(
             requester=requester,
-            holder=_holder_of(identity),
+            holder=holder_of(identity),
             policy=self._rooms.consents.find(identity.id),
             facilities=self._rooms.facilities.all(),
             at=now,
         )
-        person = _person_of(grounds, self._rooms.labels)
+        person = person_of(grounds, self._rooms.labels)
         if facility.id not in {id_ for id_, _ in person.asked[1]}:
             return []
         facts = self._ask(person)
@@ -149,7 +148,7 @@ class RetrievalDesk:
             key = (requester.token_id, facility.id, uid)
             if (known := self._again.find(key, grounds)) is not None:
                 return holder.person, known
-            person = _person_of(grounds, self._rooms.labels)
+            person = person_of(grounds, self._rooms.labels)
             if (barred := _barred(person, facility)) is not None:
                 return barred
             facts = self._facts.recall_lately(person.asked, partial(self._targets, person), self._patience)
@@ -198,7 +197,7 @@ class RetrievalDesk:
         if identity is None:
             return None
         known = next((one for one in shown if one.person == identity.id), None)
-        return known or _holder_of(identity)
+        return known or holder_of(identity)
 
     def _ask(self, person: Person) -> PersonFacts:
         """What the facilities that may be asked tell of the person."""
@@ -257,24 +256,6 @@ class RetrievalDesk:
         return copies
 
 
-def _person_of(grounds: Grounds, rules: LabelRules) -> Person:
-    """The person of the holder: what consent says now of each facility in whose domain they have a record."""
-    domains: dict[str, list[RecordKey]] = {}
-    for record in grounds.holder.records:
-        domains.setdefault(record[1], []).append(record)
-    facilities = [one for one in grounds.facilities if one.identifier_system in domains]
-    floors = rules.floors(facilities)
-    ids = [one.id for one in facilities]
-    allowed = decide_query(grounds.policy, grounds.requester, ids, grounds.at, floors)
-    asked = tuple(
-        (one.id, tuple(domains[one.identifier_system]))
-        for one in facilities
-        if allowed[one.id].permitted and not one.suspended
-    )
-    id_ = grounds.holder.person
-    return Person(id=id_, policy=grounds.policy, floors=floors, allowed=allowed, asked=(id_, asked))
-
-
 def _barred(person: Person, facility: Facility) -> Ruling | None:
     """The refusal where the person has no record at the facility, or this caller may see nothing of it."""
     decision = person.allowed.get(facility.id)
@@ -300,11 +281,6 @@ def admits_by(requester: Requester, now: datetime) -> Admits:
     if limits is None:
         return _everything
     return lambda source, series: admits(source, limits, now, series)
-
-
-def _holder_of(identity: PatientIdentity) -> Holder:
-    records = tuple((record.record_id, record.identifier.system) for record in identity.records)
-    return Holder(person=identity.id, records=records, seen=())
 
 
 def _everything(_source: SourceStudy, _series: str | None) -> bool:
