@@ -1,11 +1,14 @@
 """`python -m gateway keys`: the keys that tokens are signed with. Those that seal what is stored are another matter."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
 
 from gateway.cli.context import Operator, print_json
 from gateway.db.key_rotation import SHOWN_FIRST_S, add_signing_key, retire_signing_key, signing_keys
+from gateway.errors import GatewayError, LoadRefused
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 
@@ -30,14 +33,15 @@ def rotate(retire: str | None, at_once: bool, as_json: bool) -> None:
         path, now = operator.settings.keys_file, operator.now.timestamp()
         _ = operator.keys  # they are this database's, or nothing is changed
         if retire is not None:
-            operator.note("keys retire", details=[("kid", retire), ("at_once", "yes" if at_once else "no")])
-            retire_signing_key(path, retire, now, at_once=at_once)
+            noted = [("kid", retire), ("at_once", "yes" if at_once else "no")]
+            with _noted(operator, "keys retire", noted):
+                retire_signing_key(path, retire, now, at_once=at_once)
             answer = {"retired": retire}
             said = f"key {retire} is retired: within seconds no token of it is taken"
         else:
             turn = now if at_once else now + SHOWN_FIRST_S
-            operator.note("keys rotate", details=[("signs_from", _shown(turn))])
-            kid = add_signing_key(path, turn)
+            with _noted(operator, "keys rotate", [("signs_from", _shown(turn))]):
+                kid = add_signing_key(path, turn)
             answer = {"kid": kid, "signs_from": _shown(turn)}
             said = f"key {kid} is published, and signs from {_shown(turn)} on"
     print_json(answer) if as_json else click.echo(said)
@@ -54,6 +58,17 @@ def list_(as_json: bool) -> None:
         return
     for one in found:
         click.echo(f"{one.kid}  {one.state}" + (f"  since {_since(one.signs_from)}" if one.signs_from else ""))
+
+
+@contextmanager
+def _noted(operator: Operator, act: str, details: Sequence[tuple[str, str]]) -> Iterator[None]:
+    """What is done is in the audit before it is done; where it can't be done, that is there too."""
+    operator.note(act, details=details)
+    try:
+        yield
+    except GatewayError as exc:
+        operator.note(act, outcome="refused" if isinstance(exc, LoadRefused) else "failed", details=details)
+        raise
 
 
 def _since(moment: float | None) -> str | None:
