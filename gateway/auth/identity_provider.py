@@ -24,6 +24,9 @@ _FRESH_S = 600.0
 _KEYS_AGAIN_S = 30.0
 """Keys are read anew where none fits, and not more often than that."""
 _SKEW_S = 60
+_FAR = 1 << 40
+_OLDEST_PROOF_S = "28800"
+"""A provider that remembers somebody for longer asks them anew."""
 _MOST_AGE_S = 600
 _METHOD_WORDS = frozenset(
     (
@@ -95,7 +98,8 @@ class IdentityProvider:
     def ask(self, state: str, nonce: str, verifier: str, *, again: bool) -> Question:
         """The question to send a browser away with; `again` asks for a new proof now. Raises DependencyUnavailable."""
         with self._session() as session:
-            more = {"prompt": "login", "max_age": "0"} if again else {}
+            # Whoever is asked for an age says in the ID token when they last asked (OpenID Connect Core §2, auth_time).
+            more = {"prompt": "login", "max_age": "0"} if again else {"max_age": _OLDEST_PROOF_S}
             url, _ = session.create_authorization_url(
                 self._endpoint("authorization_endpoint"), state=state, code_verifier=verifier, nonce=nonce, **more
             )
@@ -183,7 +187,7 @@ class IdentityProvider:
             methods=("fed", *methods),
             roles=_words(claims.get(provider.roles_claim)) if provider.roles_claim else None,
             patient=_one(claims.get(provider.patient_claim)) if provider.patient_claim else None,
-            authenticated_at=auth_time if isinstance(auth_time, int) else None,
+            authenticated_at=auth_time if isinstance(auth_time, int) and 0 < auth_time < _FAR else None,
         )
 
     def _assertion(self, endpoint: str) -> dict[str, str]:

@@ -64,9 +64,20 @@ class StoredSignIns:
             return connection.execute(select(columns.id).where(columns.id == id_, lasts)).one_or_none() is not None
 
     def begin(
-        self, who: Account, methods: Sequence[str], now: datetime, *, complete: bool, replaces: str | None = None
+        self,
+        who: Account,
+        methods: Sequence[str],
+        now: datetime,
+        *,
+        complete: bool,
+        replaces: str | None = None,
+        proved_at: datetime | None = None,
     ) -> Begun:
-        """A session of `who`, with the cookie that stands for it. The session of the id `replaces` ends with it."""
+        """A session of `who`, with the cookie that stands for it. The session of the id `replaces` ends with it.
+
+        `proved_at` is when they proved who they are, where that wasn't now: elsewhere, and some while ago.
+        """
+        proved = min(proved_at or now, now)
         cookie, id_ = secrets.token_urlsafe(_COOKIE_BYTES), str(uuid.uuid4())
         with writing(self._engine) as connection:
             # Whoever proves once more who they are goes on with a new session, which lasts no longer than the old one.
@@ -80,7 +91,7 @@ class StoredSignIns:
                 "cookie_key": self._key(cookie),
                 "account_id": who.id,
                 "began_at": began,
-                "proved_at": now,
+                "proved_at": proved,
                 "seen_at": now,
                 "until": until,
                 "completed_at": now if complete else None,
@@ -88,7 +99,7 @@ class StoredSignIns:
             }
             connection.execute(insert(sign_in), values)
             connection.execute(delete(sign_in).where(sign_in.c.until < now - _KEPT))
-        begun = SignIn(id=id_, account=who, at=now, methods=tuple(methods))
+        begun = SignIn(id=id_, account=who, at=proved, methods=tuple(methods))
         return Begun(cookie=cookie, sign_in=begun, complete=complete)
 
     def _began(self, connection: Connection, replaces: str, who: Account, now: datetime) -> datetime:

@@ -78,6 +78,10 @@ class SigningIn:
         """Whether a password alone is not enough for this account."""
         return bool(account.roles & STAFF) or self._factors.has_any(account.id)
 
+    def must_enrol(self, account: Account) -> bool:
+        """Whether a second factor is owed and there is none yet."""
+        return bool(account.roles & STAFF) and not self._factors.has_any(account.id)
+
     def by_code(self, step: SignIn, code: str, attempt: Attempt) -> Begun | None:
         """The sign-in that the step becomes by an authenticator's code, or by one that was kept for losing it.
 
@@ -105,11 +109,20 @@ class SigningIn:
         return self._begin(account, ("hwk", "user", "mfa"), attempt, complete=True, replaces=replaces)
 
     def by_provider(
-        self, account: Account, methods: Sequence[str], attempt: Attempt, *, replaces: SignIn | None
+        self,
+        account: Account,
+        methods: Sequence[str],
+        attempt: Attempt,
+        *,
+        proved_at: datetime,
+        replaces: SignIn | None,
     ) -> Begun:
-        """The sign-in that an identity provider vouches for; a step where it proved one factor and two are owed."""
+        """The sign-in that an identity provider vouches for; a step where it proved one factor and two are owed.
+
+        It is as fresh as the proof there (`proved_at`), not as its answer.
+        """
         complete = "mfa" in methods or not self.owes_second_factor(account)
-        return self._begin(account, methods, attempt, complete=complete, replaces=replaces)
+        return self._begin(account, methods, attempt, complete=complete, replaces=replaces, proved_at=proved_at)
 
     def refuse_passkey(self, account: Account | None, attempt: Attempt) -> None:
         """The attempt by a passkey failed: it is counted and in the audit."""
@@ -135,10 +148,22 @@ class SigningIn:
         return self._begin(step.account, both, attempt, complete=True, replaces=step)
 
     def _begin(
-        self, account: Account, methods: Sequence[str], attempt: Attempt, *, complete: bool, replaces: SignIn | None
+        self,
+        account: Account,
+        methods: Sequence[str],
+        attempt: Attempt,
+        *,
+        complete: bool,
+        replaces: SignIn | None,
+        proved_at: datetime | None = None,
     ) -> Begun:
         begun = self._signins.begin(
-            account, methods, attempt.now, complete=complete, replaces=replaces.id if replaces else None
+            account,
+            methods,
+            attempt.now,
+            complete=complete,
+            replaces=replaces.id if replaces else None,
+            proved_at=proved_at,
         )
         who = who_is(account, session=begun.sign_in.id, network=attempt.network)
         reason = "signed in" if complete else "password given, second factor owed"

@@ -8,7 +8,7 @@ from flask import Response, g, redirect, request
 
 from gateway.auth.accounts import StoredAccounts
 from gateway.auth.challenges import StoredChallenges
-from gateway.auth.guards import Door
+from gateway.auth.guards import Door, signed_in_or_none
 from gateway.auth.second_factors import StoredFactors
 from gateway.auth.sessions import Begun, StoredSignIns
 from gateway.auth.signing_in import Attempt, SigningIn
@@ -60,7 +60,10 @@ class SignInFace:
         return "/signin/provider" + (f"?{urlencode(asked)}" if asked else "")
 
     def let_in(self, begun: Begun, response: Response) -> None:
-        """The browser has the cookie of the sign-in, and forms it was shown before count no longer."""
+        """The browser has the cookie of the sign-in; what it had before, sessions and forms, counts no longer."""
+        before = signed_in_or_none()
+        if before is not None and before.id != begun.sign_in.id:
+            self.signins.end(before.id, self.rooms.clock())
         forget_forms()
         self.door.cookie.put(response, begun.cookie)
 

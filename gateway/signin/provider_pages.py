@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import Blueprint, Response, request
 
@@ -14,7 +15,7 @@ from gateway.auth.session_cookie import SessionCookie, cookie_for
 from gateway.auth.vouched import VouchedAccounts
 from gateway.pages.errors import html_errors
 from gateway.signin.doors import sign_in_page
-from gateway.signin.face import HOME, SignInFace, next_path, see_other
+from gateway.signin.face import FRESH, HOME, SignInFace, next_path, see_other
 
 AWAY_FOR = timedelta(minutes=10)
 _REFUSED = "The sign-in elsewhere did not lead to an account here. Try once more, or ask whoever looks after accounts."
@@ -61,6 +62,7 @@ def _away(one: ProviderFace, *, again: bool) -> Response:
         "verifier": question.verifier,
         "next": next_path(),
         "again": session.id if again and session else None,
+        "prompted": again,
         "asked_at": now.timestamp(),
     }
     face.challenges.ask("provider", state, browser, now=now, until=now + AWAY_FOR, content=content)
@@ -87,7 +89,7 @@ def _back(one: ProviderFace) -> Response:
 
 
 def _signed_in(
-    one: ProviderFace, answer: Mapping[str, str], content: Mapping[str, str], session: SignIn | None
+    one: ProviderFace, answer: Mapping[str, str], content: Mapping[str, Any], session: SignIn | None
 ) -> Response:
     face, attempt = one.face, one.face.attempt()
     question = Question(url="", nonce=content["nonce"], verifier=content["verifier"])
@@ -99,5 +101,13 @@ def _signed_in(
             raise ProviderRefused("the provider did not ask for a new proof")
         if session is None or session.id != content["again"] or session.account.id != account.id:
             raise ProviderRefused("another person came back than went away")
-    begun = face.signing_in.by_provider(account, vouched.methods, attempt, replaces=session)
+    # A provider that doesn't say when it asked is taken to remember somebody of long ago.
+    proved_at = datetime.fromtimestamp(vouched.authenticated_at or 0, attempt.now.tzinfo)
+    stale = attempt.now - proved_at > FRESH
+    if stale and "mfa" not in vouched.methods and face.signing_in.must_enrol(account):
+        # Their first second factor is set up by whoever sits there now: that must be them.
+        if content["prompted"]:
+            raise ProviderRefused("the provider did not ask for a new proof")
+        return see_other(face.provider_url(content["next"], again=True))
+    begun = face.signing_in.by_provider(account, vouched.methods, attempt, proved_at=proved_at, replaces=session)
     return face.go_on(begun, content["next"])

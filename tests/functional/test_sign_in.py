@@ -101,6 +101,18 @@ def test_t124_a_session_ends_when_idle_and_at_its_last_hour(exchange: PeopleApp)
     assert busy.get("/signin/security").status_code == 303
 
 
+def test_t124_signing_in_as_somebody_else_ends_the_session_that_was_there(exchange: PeopleApp) -> None:
+    """A browser has one session: what its cookie was before opens nothing, wherever it has been copied to."""
+    browser, thief = exchange.browser(), exchange.browser()
+    browser.sign_in("ann")
+    thief.put_cookie(browser.cookie or "")
+    assert thief.get("/signin/security").status_code == 200
+    exchange.add("eve", Role.PATIENT)
+    browser.sign_in("eve")
+    assert "Eve" in browser.get("/signin/security").text
+    assert thief.get("/signin/security").status_code == 303
+
+
 def test_t124_a_disabled_account_has_no_session(exchange: PeopleApp) -> None:
     """From the next request on, with the cookie it has; and none begins."""
     browser = exchange.browser()

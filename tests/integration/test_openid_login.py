@@ -186,6 +186,21 @@ def test_a_refusal_at_the_provider_is_told_in_our_words(both: Both) -> None:
     assert "evil" not in refused.text
 
 
+def test_t148_a_proof_that_the_provider_remembers_is_as_old_as_it_is(both: Both) -> None:
+    """Signed in there 11 minutes ago and passed through now: what needs a fresh proof asks for one, there."""
+    session = requests.Session()
+    both.back(session, "dr.a", "pwd old")
+    assert session.get(f"{both.gateway.url}/signin/security", timeout=10).status_code == 200
+    changing = session.get(f"{both.gateway.url}/signin/security/begin", timeout=10)
+    assert urlsplit(changing.url).path == "/signin/again"
+    both.back(session, "dr.a", path="/signin/provider?again=1")
+    changing = session.get(f"{both.gateway.url}/signin/security/begin", timeout=10)
+    assert urlsplit(changing.url).path == "/signin/security/begin"
+    staff = requests.Session()
+    asked_again = both.back(staff, "audrey", "pwd old")
+    assert asked_again.url.startswith(both.provider), "nobody sets up a first second factor by an old proof"
+
+
 def test_t124_a_fresh_proof_at_the_provider_is_a_new_session_of_the_same_person(both: Both) -> None:
     """Once more, the id changes; when another person comes back, the sign-in is refused."""
     session = requests.Session()

@@ -1,5 +1,6 @@
 // An OpenID provider for the tests: reads its settings as JSON from the environment (PROVIDER), serves on loopback, and
-// asks who somebody is on a page of its own. Accounts: {id: {claims…}}; `amr` is chosen on the page.
+// asks who somebody is on a page of its own. Accounts: {id: {claims…}}; `amr` is chosen on the page, and `old` there makes
+// the proof eleven minutes old.
 import { Provider } from "oidc-provider";
 
 const { port, clients, accounts, jwks } = JSON.parse(process.env.PROVIDER);
@@ -41,10 +42,12 @@ provider.use(async (ctx, next) => {
     return undefined;
   }
   const form = await read(ctx.req);
+  const how = (form.get("how") || "").split(" ");
+  const ts = Math.floor(Date.now() / 1000) - (how.includes("old") ? 660 : 0);
   const result =
     form.get("go") === "out"
       ? { error: "access_denied", error_description: "<script>alert(1)</script>" }
-      : { login: { accountId: form.get("who"), amr: form.get("how").split(" "), ts: Math.floor(Date.now() / 1000) } };
+      : { login: { accountId: form.get("who"), amr: how.filter((word) => word !== "old"), ts } };
   ctx.respond = false;
   await provider.interactionFinished(ctx.req, ctx.res, result, { mergeWithLastSubmission: false });
   return undefined;

@@ -51,6 +51,9 @@ def test_the_question_has_pkce_by_sha_256_a_state_and_a_nonce(teller: TokenTelle
         ["0"],
     )
     assert asked["response_type"] == ["code"]
+    first = parse_qs(urlsplit(one.ask("s", "n", VERIFIER, again=False).url).query)
+    assert "prompt" not in first
+    assert int(first["max_age"][0]) > 0, "so that the provider says when it asked"
     assert asked["redirect_uri"] == ["http://gw.example/signin/provider/return"]
 
 
