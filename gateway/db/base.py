@@ -26,6 +26,14 @@ BlindIndex = LargeBinary(16)
 """A keyed hash made by `KeyRing.blind`; equal values give equal hashes, and nothing else can be read from it."""
 
 
+def as_stored(instant: datetime) -> int:
+    """Whole microseconds since 1970 UTC. Raises ValueError where it has no offset."""
+    if instant.tzinfo is None:
+        msg = "an instant needs its offset"
+        raise ValueError(msg)
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime, kept as whole microseconds since 1970 UTC in both databases."""
 
@@ -34,12 +42,7 @@ class Instant(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Whole microseconds; naive values are refused."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            msg = "an instant needs its offset"
-            raise ValueError(msg)
-        return (value - EPOCH) // timedelta(microseconds=1)
+        return None if value is None else as_stored(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """The same instant, in UTC."""

@@ -22,7 +22,8 @@ LEASE = timedelta(seconds=30)
 """How long a process that says nothing more is waited for."""
 GAP_PATIENCE = timedelta(seconds=30)
 """How long a missing number may yet be stored by another process: longer than any of its transactions can last."""
-BATCH = 200
+BATCH = 50
+"""Records of a step: while it is stored, SQLite stores nothing else."""
 
 Stored = Sequence[tuple[Place, AuditRecord]]
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, select
 
 from gateway.audit.fhir_audit_event import to_audit_events
 from gateway.audit.places import Place, Records, Span, bounds, in_order
+from gateway.db.base import as_stored
 from gateway.db.crypto import KeyRing
 from gateway.db.session import reading
 from gateway.db.upsert import insert_into
@@ -29,22 +30,30 @@ class TermIndexer:
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
+        self._rows: list[dict[str, object]] = []
 
     def before(self, position: int, stored: Stored) -> None:
-        """Nothing: all of it is in the transaction."""
+        """The terms are made before the transaction: in SQLite nobody else stores anything while there is one."""
+        self._rows = [
+            {"key": key, "recorded_at": as_stored(place.recorded_at), "seq": place.seq}
+            for place, record in stored
+            for key in keys_of(self._keys, terms_of(to_audit_events(record, base_url=_ANY_SITE)))
+        ]
 
     def forget(self) -> None:
-        """Nothing is remembered."""
+        """The terms come again with their records."""
+        self._rows = []
 
     def take(self, connection: Connection, stored: Stored, now: datetime) -> None:
         """Each term of each record leads to it."""
-        rows = []
-        for place, record in stored:
-            terms = terms_of(to_audit_events(record, base_url=_ANY_SITE))
-            for key in keys_of(self._keys, terms):
-                rows.append({"key": key, "recorded_at": place.recorded_at, "seq": place.seq})
-        if rows:
-            connection.execute(insert_into(term, connection).on_conflict_do_nothing(), rows)
+        rows, self._rows = self._rows, []
+        if not rows:
+            return
+        # By the driver: a record has dozens of terms, and SQLAlchemy takes longer over each than the database.
+        insert = insert_into(term, connection).on_conflict_do_nothing().compile(dialect=connection.dialect)
+        order = insert.positiontup
+        values = rows if order is None else [tuple([row[name] for name in order]) for row in rows]
+        connection.exec_driver_sql(str(insert), values)
 
 
 class TermIndex:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from gateway.errors import GatewayError
 from gateway.log import Event, event
 from gateway.metrics import AUDIT_FOLLOWED
-from gateway.watch.follow import Follower, Following
+from gateway.watch.follow import LEASE, Follower, Following
 from gateway.watch.notices import Courier
 
 RESTING = 15.0
 _EVERY_S = 1.0
+_LONGEST_REST_S = LEASE.total_seconds() / 3
+"""So long that a step of a busy process weighs little, and short enough that it keeps its lease."""
 _STOP_WITHIN_S = 15.0
 
 
@@ -85,7 +87,7 @@ class Watcher:
             started, pause = time.monotonic(), _EVERY_S
             try:
                 if work():
-                    pause = min(_EVERY_S, (time.monotonic() - started) * self._resting)
+                    pause = min(_LONGEST_REST_S, (time.monotonic() - started) * self._resting)
                 failing = False
             except GatewayError as exc:
                 if not failing:  # once, not every second
