@@ -38,6 +38,7 @@ _SEARCHED = re.compile(r"/(?:studies|series|instances)", re.ASCII)
 _STUDY_KEYS = ("StudyInstanceUID", "0020000D")
 _LEVELS = ("study", "series", "instance")
 _LISTING = frozenset(("includefield", "limit", "offset", "fuzzymatching", "accept"))
+_FETCHING = frozenset(("accept", "annotation", "charset", "frame", "iccprofile", "quality", "viewport", "window"))
 
 
 class Service:
@@ -151,7 +152,11 @@ class Door:
         fetched = _FETCHED.fullmatch(path)
         if fetched is not None:
             uids = [uid for uid in fetched.group("study", "series", "instance") if uid is not None]
-            return uids, uri if fetched.group("rest") in ("/series", "/instances") else None
+            lists = fetched.group("rest") in ("/series", "/instances")
+            # What the path names is not to be named otherwise behind it.
+            if not set(parameters) <= (_LISTING if lists else _FETCHING):
+                return None
+            return uids, uri if lists else None
         if _SEARCHED.fullmatch(path) is None or not set(parameters) <= _LISTING | set(_STUDY_KEYS):
             return None
         studies = [parameters[name] for name in _STUDY_KEYS if name in parameters]

@@ -220,6 +220,19 @@ def test_t094_a_search_finds_that_study_alone(archive: Orthanc) -> None:
             assert _status(archive, f"/dicom-web/{level}{query}") == 403, (level, query)
 
 
+@pytest.mark.parametrize(
+    "key", ["StudyInstanceUID", "0020000D", "0020000d", "PatientID", "SeriesInstanceUID", "studyUID"]
+)
+def test_t094_what_a_path_names_is_not_named_otherwise_behind_it(archive: Orthanc, key: str) -> None:
+    """Some archives let a key of the query take the place of the path's."""
+    series = MINE.series_uid(MINE.series[0])
+    for path in (f"/studies/{MINE.uid}/series", f"/studies/{MINE.uid}/instances", f"/studies/{MINE.uid}/metadata"):
+        assert _status(archive, f"/dicom-web{path}?{key}={ANOTHERS.uid}") == 403
+    instances = f"/dicom-web/studies/{MINE.uid}/series/{series}/instances"
+    assert _status(archive, f"{instances}?{key}={ANOTHERS.series_uid(ANOTHERS.series[0])}") == 403
+    assert _status(archive, f"{instances}?limit=2&includefield=00080018&offset=0") == 200
+
+
 def test_t094_a_repeated_key_shows_nobody_elses_study(archive: Orthanc) -> None:
     """Of two Study Instance UIDs, the one that was judged is the one that is searched for."""
     for first, second in ((MINE.uid, ANOTHERS.uid), (ANOTHERS.uid, MINE.uid)):
