@@ -138,8 +138,8 @@ def open_watcher(
         TermIndexer(keys),
         Alerts(records, notices, audit, [channel.name for channel in channels], thresholds),
     ]
-    if settings.atna_syslog:
-        followers.append(_feed(settings))
+    if (feed := open_feed(settings)) is not None:
+        followers.append(feed)
     return Watcher(
         Following(engine=engine, records=records, holder=uuid.uuid4().hex, clock=clock),
         followers,
@@ -148,7 +148,10 @@ def open_watcher(
     )
 
 
-def _feed(settings: Settings) -> Feed:
+def open_feed(settings: Settings) -> Feed | None:
+    """What sends events to an audit record repository, where there is one. Raises ConfigurationError."""
+    if not settings.atna_syslog:
+        return None
     try:
         return Feed(
             settings.atna_syslog,

@@ -31,9 +31,11 @@ def check_files(settings: Settings) -> None:
     """What the settings name can be used, before a worker process tries. Raises ConfigurationError."""
     from gateway.consent.label_rules_file import load_label_rules
     from gateway.mpi.matching_setting import matching_rule
+    from gateway.wiring_audit import open_feed
 
     load_label_rules(settings)
     matching_rule(settings)
+    open_feed(settings)
 
 
 def share_counts(settings: Settings) -> None:
