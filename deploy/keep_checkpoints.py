@@ -73,7 +73,7 @@ class Keeper(BaseHTTPRequestHandler):
 
     def _write(self, name: str, text: str) -> None:
         draft = self.folder / f".{name}.{os.getpid()}.{id(self)}"
-        with draft.open("w", encoding="utf-8") as file:
+        with draft.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,7 @@ What is checked:
   3. Where a checkpoint was made, the root above all leaves so far is the one that was signed.
   4. Records are gone only at the beginning: those past their retention. Where the others are shown, one says so.
 
-It ends with 0 and the size and root that were proved, or with 1 and the first bad index. It needs Python 3.8 or newer.
+It ends with 0 and what was proved, or with 1 and the first bad index. It needs Python 3.8 or newer.
 """
 
 import base64
@@ -106,8 +106,7 @@ def read_keys(path: str) -> dict:
     """The public keys, by name and key id."""
     keys = {}
     for line in Path(path).read_text("utf-8").split():
-        name, _, rest = line.partition("+")
-        key_id, _, key = rest.partition("+")
+        name, key_id, key = [*line.split("+", 2), "", ""][:3]
         try:
             raw = base64.b64decode(key, validate=True)
         except ValueError:
@@ -120,7 +119,7 @@ def read_keys(path: str) -> dict:
 
 def read_checkpoints(path: str, keys: dict) -> dict:
     """The signed roots, by size."""
-    files = sorted(one for one in Path(path).iterdir() if one.is_file()) if Path(path).is_dir() else [Path(path)]
+    files = sorted(Path(path).glob("[!.]*")) if Path(path).is_dir() else [Path(path)]
     roots = {}
     for file in files:
         text = file.read_text("utf-8")
@@ -139,8 +138,7 @@ def read_checkpoints(path: str, keys: dict) -> dict:
 
 def require_signature(note, keys: dict, what: str) -> None:
     """A known key has signed the note, and no signature of a known key is bad (C2SP signed-note)."""
-    signed = note.group()[: note.start(4) - note.start() - 1].encode()
-    good = 0
+    signed, good = note.group()[: note.start(4) - note.start() - 1].encode(), 0
     for line in note.group(4).splitlines():
         _, name, text = line.split(" ")
         raw = base64.b64decode(text + "==")
@@ -174,6 +172,8 @@ def read_leaf(line: bytes, index: int) -> tuple:
     if item["index"] != index:
         raise Bad(f"index {index} is missing or out of order: the export goes on with {item['index']}")
     leaf, entry, record = bytes.fromhex(item["leaf"]), item.get("entry"), item.get("record")
+    if len(leaf) != 32:
+        raise ValueError
     if entry is None:
         return leaf, None, None
     if sha256(b"\x00" + entry.encode()) != leaf:

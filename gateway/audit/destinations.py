@@ -8,8 +8,9 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC
 from pathlib import Path
 from typing import Protocol
@@ -57,7 +58,7 @@ class Folder:
         path = self._path / f"{made.size:012d}-{made.root[:4].hex()}.txt"
         draft = self._path / f".{path.name}.{os.getpid()}"
         try:
-            with draft.open("w", encoding="utf-8") as file:
+            with draft.open("x", encoding="utf-8") as file:  # through no link that somebody else has put there
                 file.write(made.note)
                 file.flush()
                 os.fsync(file.fileno())
@@ -173,13 +174,36 @@ def _post(url: SplitResult, body: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(host, port, timeout=_WITHIN_S)
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     try:
-        connection.request("POST", target, body.encode(), {"Content-Type": "text/plain; charset=utf-8"})
-        answer = connection.getresponse()
-        return answer.status, answer.read(_MOST_ANSWERED_BYTES)
+        connection.connect()
+        with _cut_off_in_time(connection.sock):
+            connection.request("POST", target, body.encode(), {"Content-Type": "text/plain; charset=utf-8"})
+            answer = connection.getresponse()
+            return answer.status, answer.read(_MOST_ANSWERED_BYTES)
     except (OSError, http.client.HTTPException, ValueError) as exc:
-        raise NotDelivered("it can't be reached") from exc
+        raise NotDelivered("it can't be reached, or doesn't answer in time") from exc
     finally:
         connection.close()
+
+
+@contextmanager
+def _cut_off_in_time(connected: socket.socket) -> Iterator[None]:
+    # A socket's timeout is for each byte: a place that sends one now and then would hold up all others for hours.
+    cut = threading.Event()
+
+    def cut_off() -> None:
+        cut.set()
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_WITHIN_S, cut_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if cut.is_set():  # what was read looks like the end of an answer
+        raise TimeoutError
 
 
 def _size_in(said: bytes) -> int:

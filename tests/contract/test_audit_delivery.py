@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.x509.oid import NameOID
 from sqlalchemy import Engine, select
 
+from gateway.audit import destinations as destinations_file
 from gateway.audit.checkpoints import Checkpoint, Checkpoints
 from gateway.audit.delivery import ALERT_AFTER, Delivery
 from gateway.audit.destinations import Destination, Folder, NotDelivered, Posted, Syslog, Witness, destinations
@@ -308,6 +309,28 @@ def test_another_facility_gets_the_note_by_post(listener: Listener) -> None:
     assert {path for path, _ in listener.got} == {"/checkpoints?of=us"}
     with pytest.raises(NotDelivered, match="can't be reached"):
         Posted("http://127.0.0.1:1/").deliver(NOTE, 0)
+
+
+def test_a_place_that_answers_byte_by_byte_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its head or its body: it holds up nobody for longer than one that is silent."""
+    monkeypatch.setattr(destinations_file, "_WITHIN_S", 0.5)
+    ended = threading.Event()
+
+    def drip(server: socket.socket, begins: bytes) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(begins)
+            while not ended.wait(0.1):
+                connection.sendall(b"x")
+
+    for begins in (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            thread = threading.Thread(target=drip, args=(server, begins))
+            thread.start()
+            with pytest.raises(NotDelivered, match="in time"):
+                Posted(f"http://127.0.0.1:{server.getsockname()[1]}/").deliver(NOTE, 0)
+            thread.join(5)
+            assert not thread.is_alive()
 
 
 class WitnessOfOneLog:

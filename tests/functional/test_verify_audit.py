@@ -102,6 +102,7 @@ def _verify(folder: Path, *, expect: int) -> str:
 def test_a_log_that_is_as_it_was_signed_is_said_to_be(engine: Engine, folder: Path, keys: KeyRing) -> None:
     """How much was proved, with its root, what is not signed yet, and how many records were shown."""
     _export(engine, keys, folder)
+    (folder / "checkpoints" / ".draft.1").write_text("a file that is being written")
     said = _verify(folder, expect=0)
     assert "OK: 40 records" in said
     assert "3 records came after the last one" in said
@@ -341,6 +342,7 @@ def test_t088_two_logs_under_one_name_are_found(engine: Engine, folder: Path, ke
         (lambda lines: [*lines[:9], "[" * 5000 + "\n"], "index 9: the line of the export can't be read"),
         (lambda lines: [*lines[:9], '{"index": 9}\n'], "index 9: the line of the export can't be read"),
         (lambda lines: [*lines[:9], "7\n"], "index 9: the line of the export can't be read"),
+        (lambda _: [f'{{"index": 0, "leaf": "{"00" * 64}"}}\n'], "index 0: the line of the export can't be read"),
         (lambda lines: lines[:9] + lines[10:], "index 9 is missing or out of order"),
         (lambda lines: lines[:9] + lines[8:], "index 9 is missing or out of order"),
         (lambda lines: lines[:39], "index 39: the log ends here"),
