@@ -2,13 +2,13 @@
 
 Everything between the `Authorization` header and the decision that the token may search imaging, in a house as it is
 served: signature, claims, registered client, what was revoked, the person behind the token where there is one, scope.
-The target: p50 of 150 µs for a system's token.
+The signature of a token that was seen before is not verified again. The target: p50 of 150 µs, seen first or again.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from gateway.wiring import House, build_house
 from tests.factories_auth import a_client, an_access_token
 
 TARGET_P50_US = 150.0
+MOST_TOKENS = 2_000
+"""Tokens that are made for being seen once: signing one takes longer than what is measured."""
 _PERSON = PatientID("5e2f7a54-7c0b-4f6e-9b9e-0d6a2c1f4b11")
 
 
@@ -48,8 +50,12 @@ def measure(*, rounds: int) -> dict[str, dict[str, float]]:
                 purposes=["PATRQT"],
                 extensions=_extensions(account.id),
             )
-            tokens = {"a system's token": an_access_token(house.keys), "a patient's app": own}
-            return {whose: _measured(house, token, rounds) for whose, token in tokens.items()}
+            each_its_own = [an_access_token(house.keys) for _ in range(min(rounds, MOST_TOKENS))]
+            return {
+                "a token seen first": _measured(house, each_its_own),
+                "a system's token": _measured(house, [an_access_token(house.keys)] * rounds),
+                "a patient's app": _measured(house, [own] * rounds),
+            }
         finally:
             engine.dispose()
             house.close()
@@ -64,16 +70,16 @@ def _extensions(account: str) -> dict[str, object]:
     }
 
 
-def _measured(house: House, token: str, rounds: int) -> dict[str, float]:
-    header, took = [f"Bearer {token}"], []
+def _measured(house: House, tokens: Sequence[str]) -> dict[str, float]:
+    took = []
+    headers = [[f"Bearer {token}"] for token in tokens]
     authenticate = house.oauth.bearer.authenticate
-    _decide(authenticate(header, datetime.now(UTC)))
     cpu = time.process_time()
-    for _ in range(rounds):
+    for header in headers:
         began = time.perf_counter()
         _decide(authenticate(header, datetime.now(UTC)))
         took.append(time.perf_counter() - began)
-    spent = (time.process_time() - cpu) / rounds
+    spent = (time.process_time() - cpu) / len(headers)
     marks = statistics.quantiles(took, n=100)
     return {"p50_us": marks[49] * 1e6, "p99_us": marks[98] * 1e6, "cpu_us": spent * 1e6}
 
@@ -89,7 +95,7 @@ def print_access(figures: Mapping[str, Mapping[str, float]]) -> None:
     print(f"{'':24}{'p50 µs':>9}{'p99 µs':>9}{'CPU µs':>9}")
     for whose, f in figures.items():
         print(f"{whose:24}{f['p50_us']:9.0f}{f['p99_us']:9.0f}{f['cpu_us']:9.0f}")
-    print(f"target: p50 {TARGET_P50_US:.0f} µs for a system's token")
+    print(f"target: p50 {TARGET_P50_US:.0f} µs")
 
 
 if __name__ == "__main__":
