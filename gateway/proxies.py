@@ -31,15 +31,25 @@ def believe_proxies(app: Flask, trusted: Sequence[Network]) -> None:
 
 
 def address_behind(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
-    """The first address, from the connection outwards, that is no trusted proxy's; what is no address ends it."""
+    """The first address, from the connection outwards, that is no trusted proxy's; empty where one wrote no address.
+
+    (What a proxy says of somebody else must not be taken for the proxy itself.)
+    """
     found = peer
     hops = [hop.strip() for hop in forwarded.split(",")] if forwarded else []
     while hops and _is_trusted(found, trusted):
-        hop = _address(hops.pop())
+        hop = _address(_without_port(hops.pop()))
         if hop is None:
-            break
+            return ""
         found = str(hop)
     return found
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write `192.0.2.1:4711` or `[2001:db8::1]:4711`."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _is_trusted(text: str, trusted: Sequence[Network]) -> bool:
