@@ -102,6 +102,10 @@ def test_t085_a_token_in_a_request_keeps_its_end_at_most() -> None:
     asked = f"GET /fhir/r4/ImagingStudy?Access_Token={token}&patient=Patient/1&code=eyJx"
     posted = f"POST /fhir/r4/ImagingStudy/_search\n\npatient=Patient/1&client_assertion={token}"
 
+    signed = f"eyJhbGciOi.eyJpc3Mi.{'0123456789abcdef' * 5}"
+    hinted = f"GET /oauth/authorize?id_token_hint={signed}&state=eyJ.x"
+    assert from_canonical(to_canonical(a_record(request=hinted))).request == hinted.replace(signed, signed[-32:])
+
     for request in (asked, posted):
         kept = from_canonical(to_canonical(a_record(request=request))).request
         assert kept == request.replace(token, token[-32:])
