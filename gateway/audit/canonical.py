@@ -22,8 +22,8 @@ MOST_CHARACTERS = 4_096
 MOST_CHARACTERS_OF_A_REQUEST = 131_072
 MOST_CHARACTERS_OF_A_TOKEN = 32
 _SECRETS = re.compile(
-    r"((?:\w+_)?(?:token|assertion|secret|verifier|password)=)([^&\s]+)"
-    r"|()(eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+)",  # a signed token (RFC 7515 §7.1), whatever it is called
+    r"((?:token|assertion|secret|verifier|password)=)([^&\s]+)"
+    r"|(?<![\w-])(eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+)",  # a signed token (RFC 7515 §7.1), whatever it is called
     re.IGNORECASE,
 )
 _SECRET_WORDS = ("token=", "assertion=", "secret=", "verifier=", "password=", ".eyj")
@@ -65,7 +65,7 @@ def _without_secrets(request: str) -> str:
     lowered = request.lower()
     if not any(word in lowered for word in _SECRET_WORDS):
         return request
-    return _SECRETS.sub(lambda found: (found[1] or "") + (found[2] or found[4])[-MOST_CHARACTERS_OF_A_TOKEN:], request)
+    return _SECRETS.sub(lambda found: (found[1] or "") + (found[2] or found[3])[-MOST_CHARACTERS_OF_A_TOKEN:], request)
 
 
 def _members(part: object) -> dict[str, object]:

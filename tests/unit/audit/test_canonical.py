@@ -113,6 +113,16 @@ def test_t085_a_token_in_a_request_keeps_its_end_at_most() -> None:
     assert from_canonical(to_canonical(a_record(request=plain))).request == plain
 
 
+@pytest.mark.parametrize(
+    "text", ["a" * 130_000, "eyJ" * 43_000, "eyJ.eyJ" * 18_000, "token=" * 21_000, "=.eyJ-" * 21_000]
+)
+def test_t086_no_request_makes_the_search_for_tokens_slow(text: str) -> None:
+    """A hostile body is looked through once, from its beginning to its end (quadratic, it would take minutes)."""
+    record = a_record(request=f"POST /fhir/r4/ImagingStudy/_search\n\n{text}&x=.eyJ&token=")
+
+    assert from_canonical(to_canonical(record)).id == record.id
+
+
 def test_a_salted_record_is_the_same_record() -> None:
     """What makes a hash of it untellable is no part of what it says."""
     record = a_record()
