@@ -36,6 +36,8 @@ class Kind(StrEnum):
     """Failures to sign in to an account, from anywhere."""
     SIGN_IN_NETWORK_FAILURES = "sign-in-network-failures"
     """Failures to sign in to any account, by the address."""
+    SIGN_IN_QUESTIONS = "sign-in-questions"
+    """What is kept of people who begin to sign in, by the address: a passkey's challenge, a provider's state."""
     ALERTS = "alerts"
     """Alerts about one client that goes beyond one limit; what is more is counted in the metrics alone."""
 
@@ -62,6 +64,7 @@ DEFAULTS: Rates = {
     Kind.SIGN_IN_FAILURES: Rate(10, _A_QUARTER),
     Kind.SIGN_IN_ACCOUNT_FAILURES: Rate(50, _A_QUARTER),
     Kind.SIGN_IN_NETWORK_FAILURES: Rate(100, _A_QUARTER),
+    Kind.SIGN_IN_QUESTIONS: Rate(600),
     Kind.ALERTS: Rate(1),
 }
 

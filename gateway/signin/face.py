@@ -12,7 +12,9 @@ from gateway.auth.guards import Door, signed_in_or_none
 from gateway.auth.second_factors import StoredFactors
 from gateway.auth.sessions import Begun, StoredSignIns
 from gateway.auth.signing_in import Attempt, SigningIn
+from gateway.limits import refuse
 from gateway.pages.forms import forget_forms
+from gateway.rates import Kind
 from gateway.rooms import Rooms
 from gateway.signin.own_path import own_path
 
@@ -47,6 +49,11 @@ class SignInFace:
             request_id=g.get("request_id", ""),
             now=self.rooms.clock(),
         )
+
+    def require_question(self) -> None:
+        """One more question may be kept for whoever that is. Raises TooManyRequests."""
+        kind = Kind.SIGN_IN_QUESTIONS
+        refuse(kind, self.rooms.limits.hit(kind, request.remote_addr or ""))
 
     def go_on(self, begun: Begun, where: str) -> Response:
         """To `where`, signed in; or to the second step where that is owed, and then there."""

@@ -37,6 +37,7 @@ def passkey_sign_in_blueprint(face: SignInFace, passkeys: Passkeys) -> Blueprint
     @blueprint.post("/signin/passkey/options", provide_automatic_options=False)
     def options() -> Response:
         face.signing_in.require_attempt(None, face.attempt())
+        face.require_question()
         return _json(passkeys.ask_to_sign_in("sign-in", face.rooms.clock()))
 
     @blueprint.post("/signin/passkey", provide_automatic_options=False)

@@ -54,6 +54,7 @@ def provider_blueprint(one: ProviderFace) -> Blueprint:
 
 def _away(one: ProviderFace, *, again: bool) -> Response:
     face, now = one.face, one.face.rooms.clock()
+    face.require_question()
     state, nonce, verifier, browser = (secrets.token_urlsafe(32) for _ in range(4))
     question = one.provider.ask(state, nonce, verifier, again=again)
     session = signed_in_or_none()

@@ -306,6 +306,18 @@ def test_t149_a_passkey_is_made_for_whom_it_was_asked_with_a_verified_user(excha
     assert _make_passkey(patient, device).status_code == 409
 
 
+def test_questions_that_nobody_answers_are_not_kept_without_end(sqlite_url: str, keys_file: Path) -> None:
+    """429 from one address, while another begins as before."""
+    with serving(sqlite_url, keys_file, {"GATEWAY_RATE_LIMITS": "sign-in-questions=3"}) as app:
+        browser = app.browser()
+        answers = [_post(browser, "/signin", "/signin/passkey/options").status_code for _ in range(4)]
+        assert answers == [200, 200, 200, 429]
+        headers = {"X-CSRFToken": browser.token("/signin")}
+        elsewhere = {"REMOTE_ADDR": "198.51.100.7"}
+        told = browser.client.post("/signin/passkey/options", json={}, headers=headers, environ_overrides=elsewhere)
+        assert told.status_code == 200
+
+
 def test_t149_what_is_no_answer_is_refused(exchange: PeopleApp) -> None:
     """Malformed at each depth: 400, never an error of ours."""
     browser = exchange.browser()
