@@ -4,6 +4,7 @@ With another key for blind indexes nothing is found, and "nobody is known by tha
 database keeps a known word, sealed and hashed, and nothing starts where the keys don't fit it.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Engine, select, update
@@ -30,11 +31,12 @@ def open_keys(path: Path, engine: Engine, *, may_create: bool) -> KeyRing:
             )
         create_key_file(path)
     keys = read_key_file(path)
-    if may_create and not keys.checkpoints:  # a file of before the log had checkpoints
-        add_checkpoint_key(path)
-        keys = read_key_file(path)
     if not fits(engine, keys):
         raise ConfigurationError([f"GATEWAY_KEYS_FILE: {path} does not hold the keys the database was filled with"])
+    if may_create and not keys.checkpoints:  # a file of before the log had checkpoints
+        with suppress(ConfigurationError):  # one that can't be written to serves as it is, without them
+            add_checkpoint_key(path)
+        return read_key_file(path)
     return keys
 
 
