@@ -8,7 +8,6 @@ import os
 import signal
 import ssl
 import time
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,7 +16,6 @@ import requests
 from tests.services import dicom_files
 from tests.services.dicom_files import StudyOnFile
 from tests.services.fetching import EAST, Fetching, OfflineVerifier
-from tests.services.orthanc import Orthanc
 
 pytestmark = pytest.mark.integration
 
@@ -30,23 +28,6 @@ PERMIT_ALL = {"type": "permit"}
 REFUSED = (401, 403)
 GATE_DELAY_S, ORTHANC_DELAY_S, OFFLINE_DELAY_S = 1, 10, 300
 """What docs/reference/retrieval.md publishes: how late a revocation may be obeyed."""
-
-
-@pytest.fixture(scope="module")
-def fetching(orthanc_archives: Mapping[str, Orthanc]) -> Iterator[Fetching]:
-    """The exchange of north, south and east; Ivanov has barred everybody, Müller one of the studies."""
-    made = Fetching(orthanc_archives["NORTH"], orthanc_archives["EAST"])
-    made.start()
-    made.file_consent(IVANOV.person, "north", BAR_ALL)
-    made.file_consent(MUELLER_CR.person, "north", barring_study(MUELLER_CR))
-    yield made
-    made.stop()
-
-
-def barring_study(study: StudyOnFile) -> dict[str, object]:
-    """Everything is permitted but that study."""
-    data = [{"meaning": "instance", "reference": {"reference": f"urn:oid:{study.uid}"}}]
-    return {"type": "permit", "provision": [{"type": "deny", "data": data}]}
 
 
 def paths_of(study: StudyOnFile, number: int = 0) -> list[str]:
@@ -278,6 +259,7 @@ def test_t097_a_revocation_is_obeyed_by_orthanc_within_the_published_delay(fetch
         assert time.monotonic() - revoked < ORTHANC_DELAY_S + 1
         time.sleep(0.25)
     assert fetching.exchange("south", NGUYEN).status_code == 400
+    fetching.file_consent(NGUYEN.person, "south", PERMIT_ALL)
 
 
 def test_t097_a_facility_that_asks_about_a_token_is_told_of_a_revocation_at_once(fetching: Fetching) -> None:
@@ -307,7 +289,7 @@ def test_t097_a_token_that_is_checked_offline_ends_within_the_published_delay(fe
     fetching.file_consent(MUELLER_CT.person, "north", BAR_ALL)  # one person, at north and at east
     assert fetching.exchange("east", EAST_US).status_code == 400
     assert not verifier.admits(token, patient, EAST_US.uid, now + OFFLINE_DELAY_S + 1)
-    fetching.file_consent(MUELLER_CT.person, "north", barring_study(MUELLER_CR))
+    fetching.bar_study(MUELLER_CR, "north")
 
 
 @pytest.mark.slow

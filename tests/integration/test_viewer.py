@@ -1,7 +1,7 @@
 """OHIF opens a study through the gate in a real browser, and is refused once consent is withdrawn."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
 
-from tests.services import chromium, dicom_files, phantom_files
+from tests.services import chromium, dicom_files
 from tests.services.fetching import Fetching
-from tests.services.orthanc import Orthanc
-from tests.services.person import PASSWORD, add_user
+from tests.services.person import PASSWORD
 from tests.services.process import scratch_folder
 from tests.services.viewer import Viewer
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 NORTH = dicom_files.ARCHIVES["NORTH"]
-MUELLER_CT = NORTH[0]
+MUELLER_CT, MUELLER_CR = NORTH[:2]
 SHOWN_WITHIN_MS = 60_000
 SETTLED_MS = 2_000
 SIZE: ViewportSize = {"width": 1400, "height": 900}
@@ -37,34 +36,6 @@ FLAGS = [
 ]
 SEEN = Path(os.environ.get("TEST_SCREENSHOTS", scratch_folder("screenshots")))
 """Where the pictures lie: a folder of the run, or of whoever wants to look at them."""
-
-
-@pytest.fixture(scope="module")
-def viewer() -> Iterator[Viewer]:
-    """OHIF, which has still to be told of its gateway."""
-    made = Viewer()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
-def fetching(viewer: Viewer, orthanc_archives: Mapping[str, Orthanc]) -> Iterator[Fetching]:
-    """North behind its gate, with pictures that can be recognised, and a clinician."""
-    north = Orthanc("NORTH")
-    north.load_files(phantom_files.write(NORTH, scratch_folder("phantoms")))
-    north.studies = NORTH
-    made = Fetching(north, orthanc_archives["EAST"], viewers=viewer.origin, GATEWAY_VIEWER_CLIENT="viewer")
-    made.gateway.run(
-        *("clients", "add", "viewer", "--name", "Viewer", "--organization", viewer.origin, "--app", "--public"),
-        *("--redirect-uri", f"{viewer.origin}/", "--launch-url", viewer.launch_url, "--purpose", "TREAT"),
-        *("--scope", "patient/ImagingStudy.rs user/ImagingStudy.rs"),
-    )
-    add_user(made.gateway, "doc", "clinician", "--subject-id", "urn:oid:2.25.7")
-    made.start()
-    viewer.start(gateway=made.gateway.url, images=made.gate.origin)
-    yield made
-    made.stop()
-    north.stop()
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +168,6 @@ def test_t097_ohif_is_refused_once_consent_is_withdrawn(watched: Watched, fetchi
     page.route("**/metadata", withdraw)
     open_study(watched, fetching)
     page.wait_for_selector("text=not open to you", timeout=SHOWN_WITHIN_MS)
-    page.wait_for_timeout(SETTLED_MS)
     page.screenshot(path=SEEN / "withdrawn.png")
 
     assert 200 in watched.statuses("/series?")
@@ -206,3 +176,4 @@ def test_t097_ohif_is_refused_once_consent_is_withdrawn(watched: Watched, fetchi
     again = page.goto(link_to(fetching))
     assert again is not None
     assert again.status == 404
+    fetching.bar_study(MUELLER_CR, "north")

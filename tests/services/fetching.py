@@ -202,6 +202,11 @@ class Fetching:
         )
         assert answer.status_code == 200, answer.text
 
+    def bar_study(self, study: StudyOnFile, facility: str) -> None:
+        """Its patient's one consent now permits everything but that study."""
+        data = [{"meaning": "instance", "reference": {"reference": f"urn:oid:{study.uid}"}}]
+        self.file_consent(study.person, facility, {"type": "permit", "provision": [{"type": "deny", "data": data}]})
+
     def _steward_token(self) -> str:
         keys = read_key_file(Path(self.gateway.env["GATEWAY_DATA_DIR"]) / "keys.json")
         return an_access_token(keys, self.gateway.url, scope="system/Consent.cruds")
