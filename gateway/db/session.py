@@ -78,6 +78,9 @@ def open_database(url: str, *, threads: int = 16, serving: bool = False) -> Engi
         )
         event.listen(engine, "connect", partial(_set_up_postgresql, serving=serving))
         event.listen(engine, "begin", _begin_postgresql)
+        from gateway.db.libpq import forget_at_rollback  # only where PostgreSQL is used, since it is slow to load
+
+        forget_at_rollback(engine)
         return engine
     raise ConfigurationError([f"GATEWAY_DATABASE_URL: {backend} is not supported; use sqlite or postgresql"])
 

@@ -1,10 +1,13 @@
 """Statements that skip SQLAlchemy's own execution find and store what its own would: SQLite and PostgreSQL."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Engine, bindparam, literal, select
+from sqlalchemy import Connection, Engine, bindparam, literal, select
 
+from gateway.db.lookup import storing
 from gateway.db.prepared import Prepared, PreparedInsert
 from gateway.db.session import reading, writing
 from gateway.errors import DependencyUnavailable
@@ -68,3 +71,25 @@ def test_what_fails_is_undone_with_its_transaction(filled: Engine) -> None:
     with reading(filled) as connection:
         assert Prepared(_BY_ID).all(connection, wanted=["new"]) == []
         assert Prepared(select(record.c.active)).all(connection) == []
+
+
+@pytest.mark.parametrize("transaction", [writing, storing])
+def test_a_transaction_after_one_that_was_undone_goes_on(
+    filled: Engine, transaction: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    """Psycopg has everything forgotten that is prepared on a connection when it rolls back: ours is prepared anew."""
+    by_id, plain = Prepared(_BY_ID), select(person.c.id).limit(1)
+
+    def undone() -> None:
+        with transaction(filled) as connection:
+            by_id.all(connection, wanted=IDS[:1])
+            raise LookupError
+
+    for _ in range(6):  # so often that psycopg itself prepares something too
+        with writing(filled) as connection:
+            connection.execute(plain).all()
+            by_id.all(connection, wanted=IDS[:1])
+    with pytest.raises(LookupError):
+        undone()
+    with writing(filled) as connection:
+        assert len(by_id.all(connection, wanted=IDS[:1])) == 1
