@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
+from gateway.audit.event_kinds import TOLD
 from gateway.audit.record import Asked, AuditRecord, Decided, Released, Who
 from tests.unit.audit.balp_rules import A_PERSON, CONSENT, IRCP, OBJECT, PROV, codes
 
 Event = dict[str, Any]
 DCM = "http://dicom.nema.org/resources/ontology/DCM#"
-SEARCHES = ("imaging-search", "patient-search", "consent-search")
-READS = ("imaging-read", "patient-read", "consent-read")
+SEARCHES = frozenset(kind for kind, telling in TOLD.items() if telling.shape == "search")
+READS = frozenset(kind for kind, telling in TOLD.items() if telling.shape == "read")
 
 
 def agent_of(event: Event, code: str) -> Event:
