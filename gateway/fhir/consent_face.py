@@ -205,6 +205,7 @@ class ConsentFace:
 
     def file(self, asked: Mapping[str, Any], requester: Requester, request: Request) -> Told:
         """`$fileConsent`: as create, what is filed is active (FAST OP4), and has the document that came with it."""
+        require_scope(requester, "c", TYPE)
         require_authority(requester)
         resource, document = consent_in(asked), document_in(asked)
         if document is not None:
