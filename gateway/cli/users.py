@@ -35,7 +35,7 @@ _NEEDS_A_FACILITY = frozenset((Role.FACILITY_ADMINISTRATOR,))
 
 @click.group(name="users")
 def command() -> None:
-    """The accounts of people who sign in."""
+    """People who sign in: their accounts, roles, and whom they are or act for."""
 
 
 command.add_command(delegate)

@@ -169,7 +169,7 @@ def test_t130_a_page_link_is_for_the_caller_it_was_given_to(exchange: SmallExcha
     person = exchange.person_id("many", "north")
     other_user = {"version": "1", "organization_id": "north", "subject_id": "dr-other"}
     others = [
-        exchange.signed_token(sub="somebody-else"),
+        exchange.signed_token(sub="somebody-else", scope="user/ImagingStudy.rs"),
         exchange.signed_token(b2b=other_user),
         exchange.signed_token(patient=person, scope="patient/ImagingStudy.rs"),
     ]
