@@ -20,7 +20,7 @@ from gateway.adapters.base import Conversation, FacilityQuestion, FacilityReply,
 from gateway.adapters.manners import Manners
 from gateway.model import FacilityID
 
-MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 """Counted as the bytes that were read: what is made of them takes about as much."""
 _LARGEST_SHARE = 1 / 64
 """Of one reply: one that is larger would make many others be forgotten."""
