@@ -43,7 +43,9 @@ def serve_viewing(app: Flask, settings: Settings, house: House, serve: Serve) ->
     viewing = Viewing(
         house.rooms,
         find_viewer,
-        standing.People(accounts=people.accounts, delegations=people.delegations),
+        standing.People(
+            accounts=standing.AccountsToday(people.accounts, house.rooms.mpi.resolve), delegations=people.delegations
+        ),
         people.signins,
         people.challenges,
         house.oauth.signing,

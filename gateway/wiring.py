@@ -113,7 +113,9 @@ def build_house(settings: Settings, clock: Clock = lambda: datetime.now(UTC)) ->
         limits=limits,
     )
     people = open_people(settings, engine, keys, audit, rooms.clock, index.resolve, limits)
-    behind_tokens = standing.People(accounts=people.accounts, delegations=people.delegations)
+    behind_tokens = standing.People(
+        accounts=standing.AccountsToday(people.accounts, index.resolve), delegations=people.delegations
+    )
     oauth = open_oauth(settings, engine, keys, clients, behind_tokens, people.signins.any_open, rooms, audit)
     retrieval = open_retrieval(settings, engine, keys, rooms, cache, oauth.signing, oauth.bearer, oauth.revoked)
 

@@ -38,7 +38,8 @@ class AppAuthorization:
     def choices(self, account: Account, asked: AuthorizationRequest, now: datetime) -> list[Choice]:
         """As whom the account may use the app, as it stands now. Raises DependencyUnavailable."""
         delegations = self._people.delegations.standing(account.id, now)
-        return choices(account, delegations, asked.client, asked.scopes)
+        today = self._people.accounts.find(account.id)
+        return [] if today is None else choices(today, delegations, asked.client, asked.scopes)
 
     def allow(
         self,

@@ -7,14 +7,14 @@ delegation that ended: each ends the tokens that rest on it within a second, how
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.auth.app_grants import Capacity
 from gateway.auth.people import Account, Delegation, Delegations, Role
 from gateway.errors import AccessRefused, NotAuthenticated
-from gateway.model import PatientID, Requester
+from gateway.model import PatientID, PatientIdentity, PatientRef, Requester
 
 FRESH_S = 1.0
 _MOST_REMEMBERED = 10_000
@@ -26,6 +26,25 @@ class AccountsByID(Protocol):
     def find(self, id_: str) -> Account | None:
         """The account of that id, enabled or not."""
         ...
+
+
+class AccountsToday:
+    """Accounts whose patient is the person as the index knows them today: of one that was merged, the survivor.
+
+    An account stays bound to the id that was proved; so that after an unmerge it is that person's again, and no more.
+    """
+
+    def __init__(self, accounts: AccountsByID, resolve: Callable[[PatientRef], PatientIdentity | None]) -> None:
+        self._accounts = accounts
+        self._resolve = resolve
+
+    def find(self, id_: str) -> Account | None:
+        """The account of that id, enabled or not."""
+        found = self._accounts.find(id_)
+        if found is None or found.patient is None:
+            return found
+        person = self._resolve(PatientRef(id=found.patient))
+        return found if person is None else replace(found, patient=person.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -200,7 +200,10 @@ class Viewing:
         )
 
     def _choices(self, viewer: Client, account: Account, now: datetime) -> list[Choice]:
-        return choices(account, self._people.delegations.standing(account.id, now), viewer, viewer.scopes)
+        today = self._people.accounts.find(account.id)
+        if today is None:
+            return []
+        return choices(today, self._people.delegations.standing(account.id, now), viewer, viewer.scopes)
 
     def _capacity(self, viewer: Client, account: Account, study_id: str, now: datetime) -> Choice:
         """As whom the account looks at that study: as its patient, as who acts for them, as who treats them.
