@@ -67,12 +67,22 @@ def still_registered(granted: Sequence[str], client: Client) -> tuple[str, ...]:
 def narrowed(asked: str | None, granted: Sequence[str]) -> tuple[str, ...]:
     """What a refresh is given that asks for `asked` (RFC 6749 §6): all that was granted where nothing is asked.
 
-    Empty where `asked` names anything that was not granted.
+    Less than was granted is given in the words it was asked in, by the rule that scopes are granted by. Empty where
+    `asked` names anything that was not granted, or not as far.
     """
     if asked is None:
         return tuple(granted)
+    if len(asked) > smart_scopes.MOST_CHARACTERS:
+        return ()
     words = tuple(dict.fromkeys(word for word in asked.split(" ") if word))
-    return words if words and set(words) <= set(granted) else ()
+    return words if all(_was_granted(word, granted) for word in words) else ()
+
+
+def _was_granted(text: str, granted: Sequence[str]) -> bool:
+    scope = parse_scope(text)
+    if text in granted or scope is None:
+        return text in granted
+    return smart_scopes.grant((text,), granted, context=scope.context) == (text,)
 
 
 def _covered(text: str, client: Client) -> tuple[str, ...]:

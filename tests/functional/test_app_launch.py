@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from joserfc import jwt
@@ -114,6 +115,18 @@ def test_an_app_may_ask_by_post(exchange: AppExchange) -> None:
     answer = browser.client.post("/oauth/authorize", data=exchange.parameters())
     assert answer.status_code == 303
     assert browser.get(answer.headers["Location"]).status_code == 200
+
+
+def test_what_an_app_posts_beside_its_request_reaches_no_address(exchange: AppExchange) -> None:
+    """Addresses stand in the logs of proxies: of a form, and of the address it came to, only what is read goes on."""
+    beside = {"token": "CANARY", "code": "CANARY", "access_token": "CANARY", "password": "CANARY", "Scope": "CANARY"}
+    for browser in (exchange.pats_browser(), exchange.browser()):
+        form = {**exchange.parameters(), **beside}
+        answer = browser.client.post("/oauth/authorize?refresh_token=CANARY", data=form)
+        assert answer.status_code == 303
+        assert dict(parse_qsl(urlsplit(answer.headers["Location"]).query)) == exchange.parameters()
+        onward = browser.get(answer.headers["Location"])
+        assert "CANARY" not in f"{answer.headers}{answer.text}{onward.headers}{onward.text}"
 
 
 def test_an_account_that_may_not_do_it_is_told_so_and_the_app_gets_nothing(exchange: AppExchange) -> None:

@@ -333,6 +333,24 @@ def test_a_refresh_may_ask_for_less_and_never_for_more(exchange: AppExchange) ->
     assert "offline_access" in again["scope"]
 
 
+def test_t035_a_refresh_is_narrowed_by_letters_studies_and_older_words(exchange: AppExchange) -> None:
+    """It is covered by what was granted, so it is given as asked, and opens no more; the grant stays what it was."""
+    held = exchange.tokens(scope="launch/patient patient/ImagingStudy.rs offline_access")
+    ct = "modality=http://dicom.nema.org/resources/ontology/DCM|CT"
+    for asked in ("patient/ImagingStudy.s", f"patient/ImagingStudy.rs?{ct}", "patient/ImagingStudy.read"):
+        answer = exchange.refresh(held["refresh_token"], scope=asked)
+        assert (answer.status_code, answer.get_json().get("scope")) == (200, asked)
+        held = answer.get_json()
+    searching = exchange.refresh(held["refresh_token"], scope="patient/ImagingStudy.s").get_json()
+    assert exchange.get(f"ImagingStudy?patient={PERSON}", searching["access_token"]).status_code == 200
+    assert exchange.get("ImagingStudy/some-id", searching["access_token"]).status_code == 403
+    for asked in ("patient/ImagingStudy.cruds", "patient/*.rs", "user/ImagingStudy.s", "system/ImagingStudy.s"):
+        refused = exchange.refresh(searching["refresh_token"], scope=asked)
+        assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_scope")
+    whole = exchange.refresh(searching["refresh_token"]).get_json()
+    assert set(whole["scope"].split()) == {"launch/patient", "patient/ImagingStudy.rs", "offline_access"}
+
+
 def test_a_connection_ends_after_its_time_whatever_is_refreshed(exchange: AppExchange) -> None:
     """90 days after the person allowed it; 30 days without use."""
     kept = exchange.tokens()["refresh_token"]

@@ -5,6 +5,7 @@ from datetime import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.auth.app_scopes import narrowed
 from gateway.auth.granular import limit_of
 from gateway.auth.smart_scopes import grant, limits_of, scope_admits
 from gateway.imaging.narrowing import narrow
@@ -103,6 +104,19 @@ def test_t035_a_grant_shows_no_more_than_either_side(asked: list[str], held: lis
     assert shown(granted, study) <= shown(tuple(asked), study)
     assert shown(granted, study) <= shown(tuple(held), study)
     assert grant(granted, held, context="system") == granted
+
+
+@given(some, some, studies())
+def test_t035_a_refresh_shows_and_opens_no_more_than_was_granted(
+    asked: list[str], held: list[str], study: SourceStudy
+) -> None:
+    """Whatever it asks for: it is given that or nothing, and what it is given was granted before."""
+    given_ = narrowed(" ".join(asked), held)
+    assert given_ in ((), tuple(dict.fromkeys(asked)))
+    assert shown(given_, study) <= shown(tuple(held), study)
+    if scope_admits(given_, study, NOON, patient_bound=False):
+        assert scope_admits(tuple(held), study, NOON, patient_bound=False)
+    assert narrowed(" ".join(held), held) == tuple(dict.fromkeys(held))
 
 
 @given(some, studies())

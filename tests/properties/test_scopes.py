@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.auth import app_scopes
 from gateway.auth.smart_scopes import can, grant, parse_scope
 
 TYPES = ("ImagingStudy", "Patient", "Consent", "Endpoint")
@@ -50,6 +51,18 @@ def test_granting_again_changes_nothing(requested: list[str], registered: list[s
     """A grant asked for as it was given is given the same."""
     granted = grant(requested, registered, context="system")
     assert grant(granted, registered, context="system") == granted
+
+
+@given(words, words)
+def test_t035_a_refresh_never_reaches_further_than_the_grant(asked: list[str], granted: list[str]) -> None:
+    """In no context, for no type and no interaction; and no word comes of it that was not granted."""
+    given_ = app_scopes.narrowed(" ".join(asked), granted)
+    assert {word for word in given_ if parse_scope(word) is None} <= set(granted)
+    for resource_type in (*TYPES, "Observation"):
+        for letter in LETTERS:
+            for how in ({"patient_bound": True}, {"patient_bound": False, "signed_in": True}, {"patient_bound": False}):
+                if can(given_, resource_type, letter, **how):  # type: ignore[arg-type]
+                    assert can(tuple(granted), resource_type, letter, **how)  # type: ignore[arg-type]
 
 
 @given(st.text(max_size=60))

@@ -73,6 +73,51 @@ def test_a_refresh_names_what_was_granted_or_nothing() -> None:
     assert app_scopes.narrowed("openid", granted) == ("openid",)
     assert app_scopes.narrowed("openid patient/Patient.rs", granted) == ()
     assert app_scopes.narrowed("", granted) == ()
+    assert app_scopes.narrowed("openid " * 1000, granted) == ()
+
+
+CT = "modality=http://dicom.nema.org/resources/ontology/DCM|CT"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "patient/ImagingStudy.s",
+        "patient/ImagingStudy.read",
+        f"patient/ImagingStudy.rs?{CT}",
+        f"patient/ImagingStudy.r?{CT}&started=ge2020 openid",
+        "patient/Consent.r patient/ImagingStudy.r",
+        f"patient/Patient.r patient/DiagnosticReport.s patient/ImagingStudy.r?{CT}",
+    ],
+)
+def test_a_refresh_may_ask_for_less_than_was_granted(asked: str) -> None:
+    """Fewer letters, the older words, some studies only: what is covered is given as it was asked for."""
+    granted = ("patient/ImagingStudy.rs", "openid", "patient/*.r", "patient/DiagnosticReport.s")
+    assert app_scopes.narrowed(asked, granted) == tuple(asked.split())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "patient/ImagingStudy.cruds",
+        "patient/ImagingStudy.*",
+        "patient/*.rs",
+        "user/ImagingStudy.rs",
+        "system/ImagingStudy.rs",
+        "patient/ImagingStudy.s patient/Patient.s",
+        "patient/ImagingStudy.rs?nonsense=1",
+        "patient/Consent.rs",
+        "patient/Consent.r",
+        "patient/Consent.s?status=active",
+        "offline_access",
+        "patient/ImagingStudy",
+    ],
+)
+def test_t035_a_refresh_that_asks_for_more_gets_nothing(asked: str) -> None:
+    """Further by a letter, a type, a context, or all studies where some were granted."""
+    assert app_scopes.narrowed(asked, ("patient/ImagingStudy.rs", f"patient/Consent.s?{CT}", "openid")) == ()
+    assert app_scopes.narrowed("patient/ImagingStudy.rs", (f"patient/ImagingStudy.rs?{CT}",)) == ()
+    assert app_scopes.narrowed("patient/ImagingStudy.r?modality=MR", (f"patient/ImagingStudy.rs?{CT}",)) == ()
 
 
 def test_a_patient_acts_for_themself_with_patient_scopes() -> None:
