@@ -8,12 +8,12 @@ import click
 
 from gateway.auth.accounts import StoredAccounts
 from gateway.auth.delegation_store import Granted, StoredDelegations
-from gateway.auth.delegations import BASES, PURPOSE_OF, PURPOSES
+from gateway.auth.delegations import BASES, PURPOSE_OF, PURPOSES, stands_until
 from gateway.auth.people import Account, Role
 from gateway.cli.context import Operator, print_json
 from gateway.cli.patient_argument import patient_ref
 from gateway.errors import LoadRefused
-from gateway.model import PatientID
+from gateway.model import PatientIdentity
 from gateway.mpi.resolve import PatientIndex
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
@@ -35,14 +35,14 @@ def delegate(login: str, patient: str, until: str, basis: str, purpose: str | No
     with Operator() as operator:
         one = _account(operator, login)
         person = _person(operator, patient)
-        if one.patient == person:
+        if one.patient == person.id:
             raise LoadRefused(["nobody is their own delegate"])
         if not proof.strip():
             raise LoadRefused(["--proof: say how it was proved"])
         asked = Granted(
             id="",
             account_id=one.id,
-            patient=person,
+            patient=person.id,
             basis=basis,  # type: ignore[arg-type]  # click lets no other through
             purpose=purpose or PURPOSE_OF[basis],  # type: ignore[index]
             proof=proof.strip(),
@@ -51,6 +51,7 @@ def delegate(login: str, patient: str, until: str, basis: str, purpose: str | No
             until=_end_of(until, operator),
             revoked_at=None,
         )
+        _require_standing(asked, person, operator)
         store = _delegations(operator)
         details = [
             *_named(one),
@@ -59,18 +60,18 @@ def delegate(login: str, patient: str, until: str, basis: str, purpose: str | No
             ("until", until),
             ("proof", asked.proof),
         ]
-        granted = store.grant(asked, operator.record_of("user delegation granted", patient=person, details=details))
+        granted = store.grant(asked, operator.record_of("user delegation granted", patient=person.id, details=details))
         if Role.DELEGATE not in one.roles:
             accounts = StoredAccounts(operator.engine, operator.keys, operator.audit)
             record = operator.record_of("user changed", details=_named(one))
             accounts.change(one.id, {"roles": one.roles | {Role.DELEGATE}}, lambda _: record, operator.now)
         stands = any(held.id == granted.id for held in store.standing(one.id, operator.now))
     if not stands:
-        click.echo("note: it does not stand: the patient is of age, or no record states a birth date", err=True)
+        click.echo("note: it does not stand while the account is disabled", err=True)
     if as_json:
         print_json({"outcome": "granted", "stands": stands, **_as_json(granted)})
     else:
-        click.echo(f"{login} acts for Patient/{person} ({basis}) until {until}: {granted.id}")
+        click.echo(f"{login} acts for Patient/{person.id} ({basis}) until {until}: {granted.id}")
 
 
 @click.command()
@@ -105,7 +106,7 @@ def delegations(patient: str | None, login: str | None, as_json: bool) -> None:
         if login is not None:
             found = store.of_account(_account(operator, login).id)
         else:
-            found = store.of_patient(_person(operator, patient or ""))
+            found = store.of_patient(_person(operator, patient or "").id)
         accounts = StoredAccounts(operator.engine, operator.keys, operator.audit)
         logins = {one.account_id: held.login for one in found if (held := accounts.find(one.account_id))}
         standing = {held.id for one in logins for held in store.standing(one, operator.now)}
@@ -140,11 +141,22 @@ def _account(operator: Operator, login: str) -> Account:
     return found
 
 
-def _person(operator: Operator, text: str) -> PatientID:
+def _person(operator: Operator, text: str) -> PatientIdentity:
     found = PatientIndex(operator.engine, operator.keys).resolve(patient_ref(text))
     if found is None:
         raise LoadRefused(["patient not known"])
-    return found.id
+    return found
+
+
+def _require_standing(asked: Granted, person: PatientIdentity, operator: Operator) -> None:
+    """Raises LoadRefused where nobody could act by it."""
+    born = [record.demographics.birth_date for record in person.records]
+    settings = operator.settings
+    age, zone = settings.age_of_majority, ZoneInfo(settings.time_zone)
+    if stands_until(asked.basis, asked.until, born, operator.now, age=age, zone=zone) is None:
+        raise LoadRefused(
+            ["--basis: nobody acts as a parent for who is of age, or of whom no record states a birth date"]
+        )
 
 
 def _end_of(text: str, operator: Operator) -> datetime:
