@@ -115,12 +115,16 @@ def a_token_form(assertion: str | None = None, **changes: Any) -> dict[str, str]
 def access_token_claims(
     base_url: str = BASE_URL, *, purposes: Sequence[str] = ("TREAT",), b2b: Any = None, **claims: Any
 ) -> dict[str, Any]:
-    """The claims of an access token of the client `ehr` for `purposes`; a change to None leaves a claim out."""
+    """The claims of a system's access token for `purposes`; a change to None leaves a claim out.
+
+    The system is the client `ehr`, or the one of `client_id`.
+    """
     now = int(time.time())
+    client_id = claims.get("client_id")
     body = {
         "iss": base_url,
         "aud": base_url,
-        "sub": "ehr",
+        "sub": client_id if isinstance(client_id, str) else "ehr",
         "client_id": "ehr",
         "jti": uuid.uuid4().hex,
         "iat": now,
