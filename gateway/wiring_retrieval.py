@@ -70,7 +70,9 @@ def open_retrieval(
         counter=RetrievalCounter(desk, tally, rooms.sightings.study_id, rooms.clock),
         parts=StudiesInPart(cache, desk),
         exchange=TokenExchange(
-            desk, bearer, signing, rooms.audit, facilities, issuer=settings.base_url, fhir_base=fhir_base
+            *(desk, bearer, signing, rooms.audit, facilities, rooms.mpi.resolve),
+            issuer=settings.base_url,
+            fhir_base=fhir_base,
         ),
         introspection=FacilityTokens(facility_keys, callers, desk, tally, facilities, fhir_base=fhir_base),
     )

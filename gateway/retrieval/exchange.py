@@ -4,6 +4,7 @@ What it opens is written into it: the studies that are permitted now, at that fa
 verifies it offline goes by that for its five minutes; whoever asks the gateway is told what holds at that moment.
 """
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from gateway.disclosure import Request, who
 from gateway.errors import AccessRefused, AuditUnavailable, GatewayError, InvalidQuery, NotAuthenticated, ScopeMissing
 from gateway.log import Event, event
 from gateway.metrics import TOKENS
-from gateway.model import Facility, Identifier, PatientID, PatientRef, Requester, StudyUID
+from gateway.model import Facility, Identifier, PatientID, PatientIdentity, PatientRef, Requester, StudyUID
 from gateway.retrieval.counter import decided_of
 from gateway.retrieval.desk import RetrievalDesk
 from gateway.retrieval.pcf import ihe_pcf
@@ -31,7 +32,10 @@ from gateway.retrieval.ruling import Caller, Opening
 MOST_STUDIES = 20
 """That one token names: it travels in a header. Of a patient who has more, the latest."""
 NOTHING_OPEN = "nothing there is open to the caller, by the patient's consent or because there is nothing"
+OF_ANOTHER = "the study is not known to be of the patient that was named with it"
 _STUDIES = "/studies/"
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
+"""FHIR R4's `id`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Wanted:
     scope: str | None = None
     study: str | None = None
     patient: str | None = None
+    """Whose the study is, or of whom all studies are meant."""
     actor_token: str | None = field(default=None, repr=False)
 
 
@@ -65,6 +70,7 @@ class TokenExchange:
         keys: SigningKeys,
         audit: AuditLog,
         facilities: Callable[[], Sequence[Facility]],
+        resolve: Callable[[PatientRef], PatientIdentity | None],
         *,
         issuer: str,
         fhir_base: str,
@@ -74,6 +80,7 @@ class TokenExchange:
         self._keys = keys
         self._audit = audit
         self._facilities = facilities
+        self._resolve = resolve
         self._issuer = issuer
         self._fhir_base = fhir_base
 
@@ -102,29 +109,34 @@ class TokenExchange:
     def exchange(self, client: Client, wanted: Wanted, call: Call, now: datetime) -> Exchanged:
         """A token for a facility, its issuing stored.
 
-        Raises InvalidQuery where the subject token doesn't hold or nothing is named, InvalidTarget, ScopeMissing,
-        NotAuthenticated (another client's actor token), AccessRefused (consent, or nothing there; UnauthorizedClient),
-        and DependencyUnavailable.
+        Raises InvalidQuery where the subject token doesn't hold, nothing is named, or what is named contradicts itself;
+        InvalidTarget, ScopeMissing, NotAuthenticated (another client's actor token), AccessRefused (consent, or nothing
+        there; UnauthorizedClient), and DependencyUnavailable.
         """
         who_asks = Who(
             client_id=client.id, client_name=client.name, organization=client.organization, network=call.network
         )
+        openings: list[Opening] = []
         try:
             requester, claims = self._subject(client, wanted, now)
             who_asks = who(requester, Request(kind="token-issued", raw="", id=call.request_id, network=call.network))
             scopes = _scopes(requester, wanted.scope)
             facility, study = self._target(wanted)
             caller = Caller(requester=replace(requester, scopes=scopes))
-            asked = self._asked(caller.requester, facility, study, wanted, now)
+            named = _patient_named(wanted.patient)
+            asked = self._asked(caller.requester, facility, study, named, now)
             openings = [self._desk.opening(caller, facility, uid, now) for uid in asked]
             opened = _openable(openings, by_name=study is not None)
             if not opened:
-                raise _NothingOpen(NOTHING_OPEN, openings)
+                raise AccessRefused(NOTHING_OPEN)
+            patient = opened[0].patient
+            assert patient is not None  # noqa: S101  # it is open, so it is somebody's
+            # Only of what is open: of a study that is closed nobody finds out here whose it is.
+            if named is not None and not self._is(patient, named):
+                raise InvalidQuery(OF_ANOTHER)
         except GatewayError as exc:
-            self._refuse(exc, who_asks, wanted, call, now)
+            self._refuse(exc, who_asks, wanted, openings, call, now)
             raise
-        patient = opened[0].patient
-        assert patient is not None  # noqa: S101  # it is open, so it is somebody's
         assert opened[0].local_id is not None  # noqa: S101
         token = issue_facility_token(
             self._keys,
@@ -185,10 +197,14 @@ class TokenExchange:
         return found[0], next((StudyUID(text) for text in uids), None)
 
     def _asked(
-        self, requester: Requester, facility: Facility, study: StudyUID | None, wanted: Wanted, now: datetime
+        self,
+        requester: Requester,
+        facility: Facility,
+        study: StudyUID | None,
+        patient: PatientRef | None,
+        now: datetime,
     ) -> Sequence[StudyUID]:
-        patient = _patient_named(wanted.patient)
-        if patient is not None and requester.patient is not None and patient.id != requester.patient:
+        if patient is not None and requester.patient is not None and not self._is(requester.patient, patient):
             raise AccessRefused("the token is bound to another patient")
         self._desk.require_standing(requester, now)
         if study is not None:
@@ -199,13 +215,19 @@ class TokenExchange:
             raise InvalidQuery("a study or a patient has to be named: resource={address}/studies/{uid}, or patient")
         return self._desk.studies_of(requester, facility, patient, now)[:MOST_STUDIES]
 
-    def _refuse(self, exc: GatewayError, who_asks: Who, wanted: Wanted, call: Call, now: datetime) -> None:
+    def _is(self, person: PatientID, named: PatientRef) -> bool:
+        """Whether `named` is that person today. False where it is nobody's, or more than one person's."""
+        meant, today = self._resolve(named), self._resolve(PatientRef(id=person))
+        return meant is not None and today is not None and meant.id == today.id
+
+    def _refuse(
+        self, exc: GatewayError, who_asks: Who, wanted: Wanted, openings: Sequence[Opening], call: Call, now: datetime
+    ) -> None:
         """A refusal is on record, and stays a refusal where it can't be."""
         if isinstance(exc, AuditUnavailable):
             return
         TOKENS.labels("refused").inc()
         event(Event.TOKEN_REFUSED, client=who_asks.client_id, reason=exc.code, request_id=call.request_id)
-        openings = exc.openings if isinstance(exc, _NothingOpen) else ()
         patient = next((one.patient for one in openings if one.patient is not None), None)
         details = (("target", wanted.target.encode("ascii", "backslashreplace").decode()[:200]),)
         record = _record(
@@ -215,12 +237,6 @@ class TokenExchange:
             self._audit.record([record])
         except AuditUnavailable:
             event(Event.AUDIT_UNAVAILABLE, reason="a refused exchange is not on record", request_id=call.request_id)
-
-
-class _NothingOpen(AccessRefused):
-    def __init__(self, reason: str, openings: Sequence[Opening]) -> None:
-        super().__init__(reason)
-        self.openings = openings
 
 
 def _scopes(requester: Requester, asked: str | None) -> tuple[str, ...]:
@@ -244,9 +260,12 @@ def _patient_named(text: str | None) -> PatientRef | None:
     if text is None:
         return None
     system, is_identifier, value = text.partition("|")
-    if is_identifier:
+    if is_identifier and system and value:
         return PatientRef(identifier=Identifier(system, value))
-    return PatientRef(id=PatientID(text.removeprefix("Patient/")))
+    id_ = text.removeprefix("Patient/")
+    if not _ID.fullmatch(id_):
+        raise InvalidQuery("patient is Patient/{id}, an id or system|value")
+    return PatientRef(id=PatientID(id_))
 
 
 def _openable(openings: Sequence[Opening], *, by_name: bool) -> list[Opening]:

@@ -94,6 +94,19 @@ def test_a_patients_studies_are_named_one_by_one(exchange: Retrieving) -> None:
         ({"patient": "Patient/00000000-0000-0000-0000-000000000000", "study": None}, "invalid_grant"),
         ({"study": "2.25.404"}, "invalid_grant"),
         ({"study": OF_B}, "invalid_grant"),
+        ({"patient": identifier("b", "north")}, "invalid_request"),
+        ({"patient": f"{identifier('a', 'north')}-unknown"}, "invalid_request"),
+        ({"patient": "Patient/00000000-0000-0000-0000-000000000000"}, "invalid_request"),
+        (
+            {"study": None, "resource": f"{SOUTH}/studies/{COPIED}", "patient": identifier("b", "south")},
+            "invalid_request",
+        ),
+        ({"study": "2.25.404", "patient": identifier("b", "north")}, "invalid_grant"),
+        ({"patient": "Practitioner/1"}, "invalid_request"),
+        ({"patient": "|"}, "invalid_request"),
+        ({"patient": "urn:oid:2.25.1|"}, "invalid_request"),
+        ({"patient": "\x00'"}, "invalid_request"),
+        ({"study": None, "patient": "Patient/"}, "invalid_request"),
     ],
 )
 def test_t030c_what_can_not_be_exchanged(exchange: Retrieving, more: dict[str, str | None], error: str) -> None:
@@ -102,6 +115,26 @@ def test_t030c_what_can_not_be_exchanged(exchange: Retrieving, more: dict[str, s
     answer = exchange.exchange(str(asked.pop("resource")), **({"subject_token": exchange.viewers_token} | asked))
 
     assert (answer.status_code, answer.json()["error"]) == (400, error)
+
+
+def test_t030c_the_patient_named_with_a_study_is_whose_it_is(exchange: Retrieving) -> None:
+    """By any id or identifier of theirs, before and after a merge; another's name with it is refused, on record."""
+    a, b = exchange.person_id("a", "north"), exchange.person_id("b", "north")
+    study = f"{SOUTH}/studies/{COPIED}"
+    for named in (a, f"Patient/{a}", identifier("a", "north"), identifier("a", "south")):
+        assert exchange.exchange(study, patient=named).status_code == 200, named
+    refused = exchange.exchange(study, patient=f"Patient/{b}")
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
+    record = [one for one in exchange.audit() if one["kind"] == "token-refused"][-1]
+    assert (record["outcome"], record["patient"]) == ("refused", a)
+    assert "not known to be of the patient" in record["reason"]
+
+    exchange.gateway.run("patients", "merge", b, a)
+    try:
+        assert exchange.exchange(study, patient=f"Patient/{b}").status_code == 200
+    finally:
+        exchange.gateway.run("patients", "unmerge", b)
+    assert exchange.exchange(study, patient=f"Patient/{b}").status_code == 400
 
 
 def test_t030c_expired_foreign_and_bound_subject_tokens(exchange: Retrieving) -> None:
