@@ -142,10 +142,12 @@ def _require_one_target(_worker: Any, req: Any) -> None:
 class _ReadableBody:
     """A request's body; that its chunks can't be read is the client's fault and no error of ours (RFC 9112 §7.1)."""
 
-    def __init__(self, body: Any, length: int | None, connection: Any) -> None:
+    def __init__(self, body: Any, length: int | None, connection: Any, *, chunked: bool) -> None:
         self._body = body
         self._left = length
         self._connection = connection
+        self.read_whole = not length and not chunked
+        """Whether what comes next on the connection is another request."""
 
     def read(self, size: int = -1) -> bytes:
         try:
@@ -156,6 +158,7 @@ class _ReadableBody:
             self._left -= len(read)
         if not read or (self._left is not None and self._left <= 0):
             READING.end(self._connection)
+            self.read_whole = True
         return read
 
 
@@ -163,8 +166,18 @@ def _with_readable_body(app: WSGIApp) -> WSGIApp:
     def wrapped(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         length = environ.get("CONTENT_LENGTH", "")
         expected = int(length) if length.isdecimal() else None
-        environ["wsgi.input"] = _ReadableBody(environ["wsgi.input"], expected, environ["gunicorn.socket"])
-        return app(environ, start_response)
+        chunked = "HTTP_TRANSFER_ENCODING" in environ
+        body = _ReadableBody(environ["wsgi.input"], expected, environ["gunicorn.socket"], chunked=chunked)
+        environ["wsgi.input"] = body
+
+        def start(*told: Any) -> Any:
+            if not body.read_whole:
+                # Its rest is not read either, so the connection ends: the client is told (RFC 9112 §9.6). gunicorn
+                # passes over an application's `Connection`; its response, whose method this is, says it itself.
+                start_response.__self__.force_close()  # type: ignore[attr-defined]  # a method of gunicorn's Response
+            return start_response(*told)
+
+        return app(environ, start)
 
     return wrapped
 

@@ -250,6 +250,55 @@ def test_t119_a_chunk_extension_is_passed_over_and_moves_nothing(exchange: Small
     assert said.count(b"HTTP/1.1 ") == 1
 
 
+UNREAD = {
+    "too large a form": ("POST /oauth/token HTTP/1.1", FORM, 413),
+    "too large a question": ("POST /retrieval/view/token HTTP/1.1", FORM, 413),
+    "a question of nobody": ("POST /retrieval/orthanc/tokens/validate HTTP/1.1", "Content-Type: application/json", 401),
+    "a search of nobody": (SEARCH, FORM, 401),
+    "a form where none belongs": ("POST /livez HTTP/1.1", FORM, 405),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "framing"),
+    [
+        *((name, "Content-Length: 300000") for name in UNREAD),
+        *((name, CHUNKED) for name, (_, _, status) in UNREAD.items() if status != 413),
+    ],
+)
+def test_t119_what_is_refused_without_reading_it_ends_the_connection_and_says_so(
+    exchange: SmallExchange, name: str, framing: str
+) -> None:
+    """`Connection: close` (RFC 9112 §9.6), and what is left of the body is never taken for a request."""
+    line, kind, expected = UNREAD[name]
+    whole = [line, f"Host: 127.0.0.1:{exchange.gateway.port}", kind, framing, "", ""]
+    begun = (b"4000\r\n" if framing == CHUNKED else b"") + SMUGGLED * (16_384 // len(SMUGGLED))
+    with closing(socket.create_connection(("127.0.0.1", exchange.gateway.port), timeout=10)) as connection:
+        # As a client does that keeps the connection: it has more to send, and closes nothing.
+        connection.sendall("\r\n".join(whole).encode() + begun)
+        said = b""
+        while b"\r\n\r\n" not in said and (chunk := connection.recv(65536)):
+            said += chunk
+        connection.shutdown(socket.SHUT_WR)
+        while chunk := connection.recv(65536):
+            said += chunk
+
+    assert said.startswith(b"HTTP/1.1 %d " % expected), said[:300]
+    assert b"\r\nConnection: close\r\n" in said
+    assert said.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_connection_goes_on_where_what_came_was_read(exchange: SmallExchange) -> None:
+    """A refusal as such ends none: with its body read, or without any."""
+    name = f"Host: 127.0.0.1:{exchange.gateway.port}"
+    unread = "\r\n".join(["POST /fhir/r4/ImagingStudy/_search HTTP/1.1", name, "Content-Length: 0", "", ""]).encode()
+    read = "\r\n".join(["POST /oauth/token HTTP/1.1", name, FORM, "Content-Length: 3", "", "a=b"]).encode()
+    last = "\r\n".join(["GET /livez HTTP/1.1", name, "Connection: close", "", ""]).encode()
+    _, said = raw(exchange, unread + read + last)
+    assert said.count(b"HTTP/1.1 ") == 3
+    assert said.count(b"\r\nConnection: keep-alive\r\n") == 2
+
+
 def test_t119_the_worker_is_alive_after_all_that(exchange: SmallExchange) -> None:
     """It answers as before."""
     assert uids(exchange.search("a", "north")) == ["2.25.1"]
