@@ -36,11 +36,16 @@ def fetch_token(
 
 def _read_private_key(path: str) -> RSAKey | ECKey:
     try:
-        document = json.loads(Path(path).read_bytes())
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as exc:
+        why = "there is no such file" if isinstance(exc, FileNotFoundError) else "the file can't be read"
+        raise LoadRefused([f"--key: {why}"]) from exc
+    try:
+        document = json.loads(content)
         keys = document.get("keys", [document])
         (jwk,) = [key for key in keys if "d" in key]
         key = RSAKey.import_key(jwk) if jwk["kty"] == "RSA" else ECKey.import_key(jwk)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, JoseError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, JoseError) as exc:
         raise LoadRefused(["--key: the file is not one private JWK (RSA, or EC on P-384)"]) from exc
     if not key.kid or (isinstance(key, ECKey) and key.curve_name != "P-384"):
         raise LoadRefused(["--key: the JWK needs a kid, and an EC key the curve P-384"])

@@ -195,8 +195,10 @@ def test_a_refused_token_is_told_in_the_gateways_words(gateway: Gateway) -> None
 
 def test_a_file_that_is_no_private_key_is_refused(gateway: Gateway) -> None:
     """A public key, no key, no file; and no word of what it holds."""
-    for name in ("public.json", "facilities.toml", "absent.json"):
-        assert "--key:" in gateway.run("clients", "token", "x", "--key", name, expect=1).stderr
+    for name in ("public.json", "facilities.toml"):
+        assert "--key: the file is not one" in gateway.run("clients", "token", "x", "--key", name, expect=1).stderr
+    for name, told in (("absent.json", "there is no such file"), (".", "the file can't be read")):
+        assert f"--key: {told}" in gateway.run("clients", "token", "x", "--key", name, expect=1).stderr
 
 
 def test_a_disabled_client_is_out_within_a_second_and_stays_out(gateway: Gateway) -> None:
