@@ -9,6 +9,8 @@ from gateway.pages.forms import forget_forms, protect_forms
 from gateway.pages.shell import render
 from gateway.signin.face import BEGIN, HOME, SignInFace, next_path, see_other, with_next
 
+_MOST_LOGIN = 200
+"""Characters that the field of the login takes, and shows again."""
 _WRONG = "Login and password don't go together. Check both, and try once more."
 _WRONG_CODE = "That code isn't right, or has been used. Wait for the next one."
 
@@ -136,7 +138,8 @@ def sign_in_page(
         status=status,
         scripts=True,
         next=where,
-        login=login,
+        login=login[:_MOST_LOGIN],
+        most_login=_MOST_LOGIN,
         errors=errors or {},
         problem=problem,
         provider=face.provider_name,

@@ -283,6 +283,15 @@ def test_a_field_that_is_empty_is_told_beside_the_field(exchange: PeopleApp) -> 
     assert exchange.audit("sign-in") == []
 
 
+def test_a_login_of_any_length_comes_back_no_longer_than_its_field_takes(exchange: PeopleApp) -> None:
+    """Whether the password is missing or nobody is called that."""
+    for password in ("", "another secret entirely"):
+        page = exchange.browser().submit("/signin", login="x" * 100_000, password=password).text
+        assert f'value="{"x" * 200}"' in page
+        assert "x" * 201 not in page
+        assert 'maxlength="200"' in page
+
+
 def test_t120_what_somebody_is_called_is_shown_as_text(exchange: PeopleApp) -> None:
     """A name with markup, quotes and a template's braces."""
     name = "<img src=x onerror=alert(1)> {{7*7}} \"'><svg/onload=alert(1)>"
