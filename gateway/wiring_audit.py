@@ -21,7 +21,7 @@ from gateway.config import Settings
 from gateway.db.crypto import KeyRing
 from gateway.errors import ConfigurationError
 from gateway.model import Facility
-from gateway.mpi.stays import find_stays_elsewhere
+from gateway.mpi.stays import find_shared, find_stays_elsewhere
 from gateway.rooms import Clock
 from gateway.watch.alerts import Alerts
 from gateway.watch.atna import Feed
@@ -65,7 +65,12 @@ def open_accounting(
     engine: Engine, audit: StoredAuditLog, facilities: Callable[[], Sequence[Facility]]
 ) -> AccountingDesk:
     """Where disclosures are accounted for."""
-    return AccountingDesk(audit=audit, facilities=facilities, elsewhere=partial(find_stays_elsewhere, engine))
+    return AccountingDesk(
+        audit=audit,
+        facilities=facilities,
+        elsewhere=partial(find_stays_elsewhere, engine),
+        shared=partial(find_shared, engine),
+    )
 
 
 def open_log_keeper(

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from gateway.adapters.registry import FacilityRegistry
+from gateway.audit.accounting import Disclosure
 from gateway.audit.accounting_table import disclosure_json
 from gateway.cli.context import Operator, print_json
 from gateway.db.session import writing
@@ -94,13 +95,16 @@ def _as_text(released: ReleasedUnder, made: int | None) -> list[str]:
             f" from {one.since:%Y-%m-%d %H:%M} to {one.until:%Y-%m-%d %H:%M} UTC"
         )
     for answer in released.answers:
-        studies = sum(len(given.studies) for given in answer.given)
-        facilities = ", ".join(given.facility for given in answer.given)
-        lines.append(
-            f"{answer.at:%Y-%m-%d %H:%M:%S}  {answer.recipient.name}  {studies} studies of {facilities or 'none'}"
-        )
+        lines.append(f"{answer.at:%Y-%m-%d %H:%M:%S}  {answer.recipient.name}  {_what(answer)}")
     for to in released.recipients:
         lines.append(f"to be told: {to.name} ({to.organization}, {to.application}): {len(to.answers)} answers")
     if not released.answers:
         lines.append("nothing was released under it")
     return lines if made is None else [*lines, f"{made} new notices (audit notices --kind released-under-false-link)"]
+
+
+def _what(answer: Disclosure) -> str:
+    studies = sum(len(given.studies) for given in answer.given)
+    facilities = ", ".join(given.facility for given in answer.given)
+    counted = [f"{studies} {'study' if studies == 1 else 'studies'} of {facilities}"] if studies else []
+    return ", ".join([*counted, *answer.other])

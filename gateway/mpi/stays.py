@@ -40,6 +40,20 @@ class Elsewhere:
     """The domains of those records."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """For a while, records that are another's by now were taken for a person's."""
+
+    person: PatientID
+    """Under which id of theirs what was answered then was recorded."""
+    since: datetime
+    until: datetime
+    systems: frozenset[str]
+    """The domains of those records."""
+    own: frozenset[str]
+    """The domains of the records that were there meanwhile and are still the person's."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Stay:
     person: str
@@ -84,6 +98,39 @@ def find_stays_elsewhere(engine: Engine, ids: Collection[PatientID]) -> Sequence
                 found[one.since, one.until, one.person].add(systems[number])
     return [
         Elsewhere(person=PatientID(person), since=since, until=until, systems=frozenset(domains))
+        for (since, until, person), domains in sorted(found.items())
+    ]
+
+
+def find_shared(engine: Engine, ids: Collection[PatientID]) -> Sequence[Shared]:
+    """When records that are somebody else's were with the one person known by `ids`, in order of time.
+
+    Raises DependencyUnavailable.
+    """
+    with reading(engine) as connection:
+        ever = select(link_event.c.record_id).where(link_event.c.person_id.in_(sorted(ids)))
+        wanted = select(record.c.record_id, record.c.system, record.c.person_id).where(record.c.record_id.in_(ever))
+        rows = connection.execute(wanted).all()
+        stays = _stays(connection, sorted(row.record_id for row in rows))
+    systems = {row.record_id: row.system for row in rows}
+    own = [(systems[row.record_id], one) for row in rows if row.person_id in ids for one in stays[row.record_id]]
+    found: defaultdict[tuple[datetime, datetime, str], set[str]] = defaultdict(set)
+    for row in rows:
+        for one in stays[row.record_id] if row.person_id not in ids else ():
+            if one.person in ids and one.until is not None:
+                found[one.since, one.until, one.person].add(row.system)
+    return [
+        Shared(
+            person=PatientID(person),
+            since=since,
+            until=until,
+            systems=frozenset(domains),
+            own=frozenset(
+                system
+                for system, one in own
+                if one.person == person and one.since < until and (one.until is None or since < one.until)
+            ),
+        )
         for (since, until, person), domains in sorted(found.items())
     ]
 
