@@ -231,6 +231,28 @@ def test_t149_a_passkey_is_made_and_signs_in_alone(exchange: PeopleApp) -> None:
     assert third.get("/signin/security").status_code == 200
 
 
+def test_t147_an_account_that_is_closed_from_everywhere_still_opens_by_its_passkey(
+    sqlite_url: str, keys_file: Path
+) -> None:
+    """Wrong passwords from many addresses shut nobody out who has a passkey: the only administrator, say."""
+    with serving(sqlite_url, keys_file, {"GATEWAY_RATE_LIMITS": "sign-in-account-failures=6"}) as exchange:
+        exchange.add("adm", Role.HIE_ADMINISTRATOR)
+        owner, device = _step(exchange, "adm"), Authenticator()
+        _make_passkey(owner, device)
+        for number in range(6):
+            stranger = exchange.browser()
+            stranger.client.environ_base["REMOTE_ADDR"] = f"198.51.100.{number}"
+            assert stranger.sign_in("adm", "not the password at all").status_code == 401
+        assert exchange.browser().sign_in("adm").status_code == 429
+        assert owner.get("/signin/security").status_code == 200, "sessions that stand are not touched"
+
+        other = exchange.browser()
+        asked = _post(other, "/signin", "/signin/passkey/options").json
+        assert _post(other, "/signin", "/signin/passkey", {"credential": device.signed(asked)}).status_code == 200
+        assert other.get("/signin/security").status_code == 200
+        assert exchange.browser().sign_in("adm").status_code == 429, "the password stays closed"
+
+
 NOTHING_PROVED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"origin": "https://evil.example"}, {}),
     ({"type": "webauthn.create"}, {}),
