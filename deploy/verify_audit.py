@@ -12,7 +12,7 @@ What is checked:
   2. The records are numbered from 0 without a gap. Each one's entry hashes to its leaf (SHA-256 of 0x00 and the entry,
      RFC 9162). Where the record itself is shown, it hashes to the commitment in its entry, and says the same as that.
   3. Where a checkpoint was made, the root above all leaves so far is the one that was signed.
-  4. Records are gone only at the beginning: those past their retention. Where the others are shown, one says so.
+  4. Records are gone only at the beginning, and only as far as a record says (`audit prune`), shown whole and signed.
 
 It ends with 0 and what was proved, or with 1 and the first bad index. It needs Python 3.8 or newer.
 """
@@ -102,10 +102,17 @@ def is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
+def read_text(path) -> str:
+    try:
+        return Path(path).read_text("utf-8")
+    except UnicodeDecodeError:
+        raise Bad(f"{path}: not text in UTF-8") from None
+
+
 def read_keys(path: str) -> dict:
     """The public keys, by name and key id."""
     keys = {}
-    for line in Path(path).read_text("utf-8").split():
+    for line in read_text(path).split():
         name, key_id, key = [*line.split("+", 2), "", ""][:3]
         try:
             raw = base64.b64decode(key, validate=True)
@@ -114,6 +121,8 @@ def read_keys(path: str) -> dict:
         if len(raw) != 33 or raw[0] != 1 or sha256(f"{name}\n".encode() + raw)[:4].hex() != key_id:
             raise Bad(f"{path}: not an Ed25519 public key as `audit key` writes it: {line[:60]}")
         keys[name, key_id] = raw[1:]
+    if not keys:
+        raise Bad(f"{path} holds no public key")
     return keys
 
 
@@ -122,7 +131,7 @@ def read_checkpoints(path: str, keys: dict) -> dict:
     files = sorted(Path(path).glob("[!.]*")) if Path(path).is_dir() else [Path(path)]
     roots = {}
     for file in files:
-        text = file.read_text("utf-8")
+        text = read_text(file)
         notes = list(NOTE.finditer(text))
         if not notes or "".join(note.group() for note in notes) != text:
             raise Bad(f"{file}: not (only) signed checkpoints")
@@ -191,20 +200,20 @@ def read_leaf(line: bytes, index: int) -> tuple:
     return leaf, said, record
 
 
-def pruned_by(record: dict) -> int:
-    """Up to which index records are gone, if this is the record of that."""
+def pruned_by(record: dict, index: int) -> int:
+    """Up to which index records are gone, if this is the record of that; only older ones than itself can be."""
     if record["kind"] == "operator" and record.get("reason") == "audit prune":
-        return int(dict(record["details"])["up-to"])
+        return min(int(dict(record["details"])["up-to"]), index)
     return 0
 
 
 def check(export, roots: dict) -> str:
     """What was proved, in words. Raises Bad that names the first bad index."""
-    peaks, size, proved, first, shown, said_gone = [], 0, 0, None, 0, 0
+    peaks, size, proved, first, shown, said, covered = [], 0, 0, None, 0, 0, 0
     for index, line in enumerate(export):
         try:
             leaf, entry, record = read_leaf(line, index)
-            said_gone = max(said_gone, pruned_by(record) if record else 0)
+            said = max(said, pruned_by(record, index) if record else 0)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Bad(f"index {index}: the line of the export can't be read") from None
         if entry is None and first is not None:
@@ -216,16 +225,17 @@ def check(export, roots: dict) -> str:
         if size in roots:
             if roots[size] != root_above(peaks):
                 raise Bad(f"index {proved} to {index}: not what was signed: {size} records have another root")
-            proved = size
+            proved, covered = size, said
     if max(roots) > size:
         raise Bad(f"index {size}: the log ends here, and a log of {max(roots)} records was signed")
     gone, since = first or (size, "none")
-    if gone > said_gone and shown and shown == size - gone:
-        raise Bad(f"index {said_gone}: the record is gone, and no record says that it was past its retention")
+    if gone > covered:
+        raise Bad(f"index {covered}: the record is gone, and no signed record says that it was past its retention")
     return (
         f"OK: {proved} records are as they were signed, root {base64.b64encode(roots[proved]).decode()}\n"
         f"{len(roots)} checkpoints; {size - proved} records came after the last one and are not signed yet\n"
-        f"{gone} records are past their retention and gone (the first that is kept: {since}); {shown} were shown whole"
+        f"{gone} records are past their retention and gone (the first that is kept: {since})\n"
+        f"{shown} were shown whole, {size - gone - shown} are not shown, but their entries are"
     )
 
 

@@ -12,6 +12,8 @@ from gateway.audit.tables import audit_leaf, audit_record, audit_retention
 from gateway.db.session import reading, writing
 from gateway.db.upsert import insert_into
 
+PRUNING = "audit prune"
+"""The reason in the record of it, by which `deploy/verify_audit.py` knows that what is gone was past its retention."""
 _BATCH = 2000
 
 

@@ -14,7 +14,7 @@ import gateway
 from gateway.audit.checkpoint import inclusion_note, origin_of, public_key_line
 from gateway.audit.checkpoints import Checkpoint, Checkpoints
 from gateway.audit.log_export import find_logged, log_lines
-from gateway.audit.retention import first_kept, prune
+from gateway.audit.retention import PRUNING, first_kept, prune
 from gateway.audit.sequence import Sequencer
 from gateway.audit.tree import AuditLogBroken
 from gateway.cli.context import Operator
@@ -136,7 +136,7 @@ def prune_command(before: datetime, shorter_than_policy: bool, as_json: bool) ->
         put_in_order(operator)
         up_to = first_kept(operator.engine, before)
         details = [("before", before.isoformat()), ("up-to", str(up_to)), ("retention-years", str(years))]
-        operator.note("audit prune", details=details)
+        operator.note(PRUNING, details=details)
         _newest(operator)
         pruned = prune(operator.engine, up_to, now)
         if as_json:

@@ -29,7 +29,7 @@ from gateway.audit.log import open_audit_log
 from gateway.audit.log_export import log_lines
 from gateway.audit.retention import first_kept, prune
 from gateway.audit.sequence import Sequencer
-from gateway.audit.tables import audit_leaf, audit_record
+from gateway.audit.tables import audit_leaf, audit_record, audit_retention
 from gateway.db.crypto import KeyRing
 from gateway.db.session import open_database
 from tests.audit_tampering import take_guards_away
@@ -247,36 +247,83 @@ def test_t087_every_tampering_is_found_with_its_first_bad_index(
     assert f"BAD: {first_bad}" in _verify(folder, expect=1)
 
 
-def test_t087_a_beginning_that_was_not_pruned_but_deleted_is_found(engine: Engine, folder: Path, keys: KeyRing) -> None:
-    """Where the records are shown, one has to say that older ones went by retention; else their number is told."""
+def _say_pruned(engine: Engine, keys: KeyRing, up_to: int) -> None:
+    with open_audit_log(engine, keys) as log:
+        log.record([a_record(kind="operator", reason="audit prune", details=(("up-to", str(up_to)),))])
+    Sequencer(engine, keys).run()
+
+
+def _sign(engine: Engine, keys: KeyRing, folder: Path) -> int:
+    made = Checkpoints(engine, keys, ORIGIN).make(NOON)
+    assert made is not None
+    (folder / "checkpoints" / f"{made.size:012d}").write_text(made.note)
+    return made.size
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["entries", "records"])
+def test_t087_a_beginning_that_was_not_pruned_but_deleted_is_found(
+    engine: Engine, folder: Path, keys: KeyRing, shown: bool
+) -> None:
+    """Only a record that is shown and signed says that older ones went by retention, and how far."""
     with engine.begin() as connection:
         take_guards_away(connection)
         _delete_the_beginning(connection, keys)
-    _export(engine, keys, folder, whole=True)
+    _export(engine, keys, folder, whole=shown)
+    assert "index 0: the record is gone, and no signed record says" in _verify(folder, expect=1)
+
+    _say_pruned(engine, keys, 3)
+    _export(engine, keys, folder, whole=shown)
+    assert "index 0: the record is gone" in _verify(folder, expect=1), "nobody has signed that record yet"
+    _sign(engine, keys, folder)
+    assert "index 3: the record is gone" in _verify(folder, expect=1), "it speaks of three, and five are gone"
+    _say_pruned(engine, keys, 5)
+    _sign(engine, keys, folder)
+    _export(engine, keys, folder, whole=shown)
+    assert "5 records are past their retention and gone" in _verify(folder, expect=0)
+
+
+def test_t087_a_retention_mark_that_nobody_set_by_command_excuses_nothing(
+    engine: Engine, folder: Path, keys: KeyRing
+) -> None:
+    """The database lets records below the mark go; the log, in which no command set it, does not."""
+    below = select(audit_leaf.c.seq).where(audit_leaf.c.log_index < 10)
+    with engine.begin() as connection:
+        connection.execute(insert(audit_retention).values(up_to=10, pruned_at=NOON))
+        connection.execute(delete(audit_record).where(audit_record.c.seq.in_(below)))
+    _export(engine, keys, folder)
+
     assert "index 0: the record is gone" in _verify(folder, expect=1)
 
-    _export(engine, keys, folder)
-    assert "5 records are past their retention and gone" in _verify(folder, expect=0)
+
+@pytest.mark.parametrize("lines", [10, SIZES[-1] + UNCHECKED])
+def test_t086_an_export_from_which_records_were_taken_is_refused(
+    engine: Engine, folder: Path, keys: KeyRing, lines: int
+) -> None:
+    """Reduced to their hashes, the first ten or all of them; whatever else is shown."""
+    path = _export(engine, keys, folder, whole=True)
+    items = [json.loads(line) for line in path.read_text().splitlines()]
+    items[-1].pop("record")  # the export's own, never shown
+    items[:lines] = [{"index": item["index"], "leaf": item["leaf"]} for item in items[:lines]]
+    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+
+    assert "index 0: the record is gone" in _verify(folder, expect=1)
 
 
 def test_retention_keeps_the_log_provable(engine: Engine, folder: Path, keys: KeyRing) -> None:
     """Old records go, as is on record; all hashes stay, and the checkpoints of before still hold."""
     up_to = first_kept(engine, NOON + timedelta(minutes=12))
     assert up_to == 12
-    with open_audit_log(engine, keys) as log:
-        log.record([a_record(kind="operator", reason="audit prune", details=(("up-to", str(up_to)),))])
-    Sequencer(engine, keys).run()
+    _say_pruned(engine, keys, up_to)
+    assert _sign(engine, keys, folder) == 44
     assert prune(engine, up_to, NOON) == 12
     assert prune(engine, up_to, NOON) == 0
 
-    for whole in (False, True):
+    for whole, shown in ((False, 1), (True, 32)):
         _export(engine, keys, folder, whole=whole)
         said = _verify(folder, expect=0)
-        assert "OK: 40 records" in said
+        assert "OK: 44 records" in said
         assert "12 records are past their retention and gone (the first that is kept: 2026-03-05T12:12" in said
-    made = Checkpoints(engine, keys, ORIGIN).make(NOON)
-    assert made is not None
-    assert made.size == 44
+        assert f"{shown} were shown whole, {32 - shown} are not shown" in said
 
 
 def test_records_sealed_with_another_key_are_the_same_records(engine: Engine, folder: Path, keys: KeyRing) -> None:
@@ -387,7 +434,7 @@ def test_t087_a_time_that_was_changed_before_the_record_was_logged_is_found(
         ("checkpoints/000000000025", "exchange.example\n25\n", "not (only) signed checkpoints"),
         ("checkpoints/notes.txt", "for the auditor\n", "not (only) signed checkpoints"),
         ("checkpoints/long", "\x00" * 1000, "not (only) signed checkpoints"),
-        ("key", "", "signed by none of the keys for its log"),
+        ("key", "", "key holds no public key"),
         ("key", "exchange.example+00000000+AQ==\n", "not an Ed25519 public key"),
         ("key", "not a key\n", "not an Ed25519 public key"),
         ("export.ndjson", None, "No such file"),
@@ -401,6 +448,15 @@ def test_what_is_no_checkpoint_and_no_key_is_refused(
     (folder / name).unlink() if text is None else (folder / name).write_text(text)
 
     assert said in _verify(folder, expect=1)
+
+
+@pytest.mark.parametrize("name", ["checkpoints/000000000025", "checkpoints/stray.pdf", "key"])
+def test_a_file_that_is_no_text_is_refused_by_name(engine: Engine, folder: Path, keys: KeyRing, name: str) -> None:
+    """Somebody has to find it among thousands."""
+    _export(engine, keys, folder)
+    (folder / name).write_bytes(b"\xff\xfe\x00")
+
+    assert f"BAD: {name}: not text in UTF-8" in _verify(folder, expect=1)
 
 
 def test_a_checkpoint_that_was_changed_is_not_signed(engine: Engine, folder: Path, keys: KeyRing) -> None:
@@ -461,7 +517,7 @@ def test_the_verifier_is_small_and_needs_nothing_of_the_gateway() -> None:
     }
 
     assert imported - {"cryptography"} <= sys.stdlib_module_names
-    assert len(source.splitlines()) < 250
+    assert len(source.splitlines()) < 260
 
 
 ED25519 = (
