@@ -11,6 +11,7 @@ from gateway.auth.guards import Guard, open_to_anyone, requires_person
 from gateway.config import Settings
 from gateway.errors import NotFound
 from gateway.retrieval.view import TOKEN_PATH, view_blueprint, view_token_blueprint
+from gateway.retrieval.view_codes import ViewCodes
 from gateway.retrieval.viewing import Viewing
 from gateway.web_origin import origin_of
 from gateway.wiring import House
@@ -47,7 +48,7 @@ def serve_viewing(app: Flask, settings: Settings, house: House, serve: Serve) ->
             accounts=standing.AccountsToday(people.accounts, house.rooms.mpi.resolve), delegations=people.delegations
         ),
         people.signins,
-        people.challenges,
+        ViewCodes(people.challenges, house.oauth.grants, people.accounts),
         house.oauth.signing,
         house.oauth.bearer,
         house.retrieval.exchange,

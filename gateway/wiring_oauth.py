@@ -38,6 +38,7 @@ class OAuth:
     revoked: RevokedTokens
     bearer: BearerAuthenticator
     systems: BackendServices
+    grants: StoredGrants
     authorization: AppAuthorization
     apps: AppTokenService
     introspection: Introspection
@@ -79,6 +80,7 @@ def open_oauth(
             declarations=rooms.declarations,
             break_glass_roles=settings.break_glass_roles,
         ),
+        grants=grants,
         authorization=AppAuthorization(grants, people, audit, online_lasts=settings.session_longest),
         apps=AppTokenService(
             grants,

@@ -106,6 +106,15 @@ class StoredGrants:
             self._audit.record_within(connection, [record])
         self._revoked()
 
+    def end_tokens(self, grant: str, record: AuditRecord, now: datetime) -> bool:
+        """The access tokens that name that grant, which is none on file here, have ended; False where they had."""
+        with writing(self._engine) as connection:
+            if not revoke_within(connection, self._keys, "grant", grant, now):
+                return False
+            self._audit.record_within(connection, [record])
+        self._revoked()
+        return True
+
     def find(self, id_: str) -> AppGrant | None:
         """The grant of that id, standing or not."""
         statement = select(app_grant.c.id.label("grant_id"), *_OF_GRANT).where(app_grant.c.id == id_)

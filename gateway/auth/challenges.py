@@ -24,6 +24,8 @@ class Asked:
 
     account_id: str | None
     content: dict[str, Any]
+    until: datetime
+    """When it is too late to answer."""
 
 
 class StoredChallenges:
@@ -58,13 +60,11 @@ class StoredChallenges:
 
     def find(self, purpose: Purpose, *names: str, now: datetime) -> Asked | None:
         """The question of those names, which stays open; None where there is none, or it is too late."""
-        columns = sign_in_challenge.c
-        key = self._key(purpose, names)
-        with reading(self._engine) as connection:
-            row = connection.execute(
-                select(sign_in_challenge).where(columns.key == key, columns.until > now)
-            ).one_or_none()
-        return None if row is None else self._opened(key, row)
+        return self._find(self._key(purpose, names), now)
+
+    def spent(self, purpose: Purpose, *names: str, now: datetime) -> Asked | None:
+        """The question of those names that was answered by `spend` and is still remembered."""
+        return self._find(self._spent_key(purpose, names), now)
 
     def take(self, purpose: Purpose, *names: str, now: datetime) -> Asked | None:
         """The question of those names, for exactly one caller: it is open no longer."""
@@ -77,6 +77,14 @@ class StoredChallenges:
             return None
         return self._opened(key, row)
 
+    def spend(self, purpose: Purpose, *names: str, now: datetime, remembered: datetime) -> Asked | None:
+        """As `take`; and in the same moment it is `spent`, until `remembered`."""
+        return self._move(self._key(purpose, names), self._spent_key(purpose, names), now, remembered)
+
+    def put_back(self, purpose: Purpose, *names: str, now: datetime, until: datetime) -> None:
+        """What was spent is open again, until then."""
+        self._move(self._spent_key(purpose, names), self._key(purpose, names), now, until)
+
     def forget(self, purpose: Purpose, account_id: str) -> None:
         """Nothing of that purpose is asked of the account any longer."""
         columns = sign_in_challenge.c
@@ -84,9 +92,42 @@ class StoredChallenges:
             of_it = (columns.purpose == purpose) & (columns.account_id == account_id)
             connection.execute(delete(sign_in_challenge).where(of_it))
 
+    def _find(self, key: bytes, now: datetime) -> Asked | None:
+        columns = sign_in_challenge.c
+        with reading(self._engine) as connection:
+            row = connection.execute(
+                select(sign_in_challenge).where(columns.key == key, columns.until > now)
+            ).one_or_none()
+        return None if row is None else self._opened(key, row)
+
+    def _move(self, key: bytes, to: bytes, now: datetime, until: datetime) -> Asked | None:
+        """For exactly one caller, what is open under `key` is so under `to`."""
+        columns = sign_in_challenge.c
+        with writing(self._engine) as connection:
+            row = connection.execute(
+                select(sign_in_challenge).where(columns.key == key, columns.until > now)
+            ).one_or_none()
+            if row is None:
+                return None
+            if connection.execute(delete(sign_in_challenge).where(columns.key == key)).rowcount != 1:
+                return None
+            asked = self._opened(key, row)
+            values = {
+                "key": to,
+                "purpose": row.purpose,
+                "account_id": row.account_id,
+                "content": self._keys.seal(sign_in_challenge.name, to.hex(), orjson.dumps(asked.content)),
+                "until": until,
+            }
+            connection.execute(insert(sign_in_challenge), values)
+        return asked
+
     def _opened(self, key: bytes, row: Any) -> Asked:
         content = orjson.loads(self._keys.open(sign_in_challenge.name, key.hex(), row.content))
-        return Asked(account_id=row.account_id, content=content)
+        return Asked(account_id=row.account_id, content=content, until=row.until)
 
     def _key(self, purpose: Purpose, names: tuple[str, ...]) -> bytes:
         return self._keys.blind("sign-in-challenge", purpose, *names)
+
+    def _spent_key(self, purpose: Purpose, names: tuple[str, ...]) -> bytes:
+        return self._keys.blind("sign-in-challenge-spent", purpose, *names)

@@ -38,11 +38,12 @@ class NothingRevoked:
 NOTHING_REVOKED = NothingRevoked()
 
 
-def revoke_within(connection: Connection, keys: KeyRing, kind: str, id_: str, now: datetime) -> None:
-    """Every token of `id_` (a `token` or a `grant`) has ended with the transaction of `connection`."""
+def revoke_within(connection: Connection, keys: KeyRing, kind: str, id_: str, now: datetime) -> bool:
+    """Every token of `id_` (a `token` or a `grant`) has ended with the transaction of `connection`; False if before."""
     row = {"digest": _digest(keys, kind, id_), "until": now + LIFETIME + _MARGIN}
     connection.execute(delete(revoked_token).where(revoked_token.c.until < now))
-    connection.execute(insert_into(revoked_token, connection).values(row).on_conflict_do_nothing())
+    added = connection.execute(insert_into(revoked_token, connection).values(row).on_conflict_do_nothing())
+    return added.rowcount == 1
 
 
 class RevokedTokens:

@@ -3,10 +3,10 @@
 The viewer is a registered app: its organisation, purposes and scopes bound what it shows, and disabling it closes it.
 It is never given more than a token for one study at one facility, for minutes, got as any client gets one: by token
 exchange, with consent decided at that moment. For the first it brings a code, for each further one the code that came
-with the one before; each is good once. Nothing of it outlives the person's session, nor `VIEW_LASTS`.
+with the one before; each is good once, and one that comes twice ends them all. Nothing of it outlives the person's
+session, nor `VIEW_LASTS`.
 """
 
-import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,27 +17,24 @@ from urllib.parse import urlencode
 from gateway.auth.app_scopes import in_context
 from gateway.auth.call import Call
 from gateway.auth.capacities import Choice, choices
-from gateway.auth.challenges import StoredChallenges
 from gateway.auth.clients import Client
 from gateway.auth.facility_tokens import FacilityToken
 from gateway.auth.people import Account, SignIn
 from gateway.auth.signing_keys import SigningKeys
 from gateway.auth.standing import People
-from gateway.auth.tokens import LIFETIME, AccessToken, Granted, issue_access_token
+from gateway.auth.tokens import AccessToken, Granted, issue_access_token
 from gateway.deadline import Deadline
 from gateway.disclosure import Request
-from gateway.errors import AccessRefused, NotFound
+from gateway.errors import AccessRefused, DependencyUnavailable, GatewayError, NotFound
 from gateway.imaging.study import Study
 from gateway.model import Facility, FacilityID, PatientID, PatientRef, Requester, SourceRecord
 from gateway.retrieval.exchange import TokenExchange, Wanted
+from gateway.retrieval.view_codes import View, ViewCodes
 from gateway.rooms import Rooms
 from gateway.search import read_imaging_study
 
 VIEW_LASTS = timedelta(minutes=30)
 """How long one study stays open, however often its token is renewed."""
-FIRST_CODE_LASTS = timedelta(minutes=2)
-_CODE_LASTS = LIFETIME + timedelta(minutes=1)
-_MOST_CHARACTERS = 128
 
 
 class Sessions(Protocol):
@@ -99,7 +96,7 @@ class Viewing:
         find_viewer: Callable[[], Client | None],
         people: People,
         sessions: Sessions,
-        codes: StoredChallenges,
+        codes: ViewCodes,
         signing: SigningKeys,
         bearer: ReadsTokens,
         exchange: TokenExchange,
@@ -135,7 +132,8 @@ class Viewing:
         """
         now = self._rooms.clock()
         viewer = self.viewer
-        token = self._token(viewer, sign_in.account, self._capacity(viewer, sign_in.account, study_id, now), now)
+        choice = self._capacity(viewer, sign_in.account, study_id, now)
+        token = self._token(viewer, sign_in.account, choice, now, str(uuid.uuid4()))
         requester, _ = self._bearer.read(token.value, (self._issuer,), now)
         study, answer = read_imaging_study(study_id, requester, self._rooms, Deadline.after(self._patience), request)
         sources = [answer.facilities[id_] for id_ in study.facilities]
@@ -154,14 +152,18 @@ class Viewing:
             raise NotFound
         now, viewer = self._rooms.clock(), self.viewer
         choice = self._capacity(viewer, sign_in.account, study_id, now)
-        content = {
-            "session": sign_in.id,
-            "as": choice.key,
-            "facility": facility.id,
-            "study": shown.study.uid,
-            "until": min(now + VIEW_LASTS, choice.ends or now + VIEW_LASTS).timestamp(),
-        }
-        code = self._next_code(sign_in.account.id, content, now, FIRST_CODE_LASTS)
+        sighting = self._rooms.sightings.find(study_id)
+        view = View(
+            id=str(uuid.uuid4()),
+            account_id=sign_in.account.id,
+            session=sign_in.id,
+            capacity=choice.key,
+            person=None if sighting is None else sighting.person,
+            facility=facility.id,
+            study=shown.study.uid,
+            until=min(now + VIEW_LASTS, choice.ends or now + VIEW_LASTS).timestamp(),
+        )
+        code = self._codes.start(view, now)
         # Behind the `#`: no server is sent it, so none logs it.
         return f"{viewer.launch_url}#{urlencode({'study': shown.study.uid, 'code': code})}"
 
@@ -169,34 +171,37 @@ class Viewing:
         """The token for a code, and the code for the next.
 
         Raises AccessRefused, alike whatever is wrong with the code; what the exchange raises where nothing is open any
-        more; DependencyUnavailable.
+        more; DependencyUnavailable, and the code can then be tried again.
         """
         now = self._rooms.clock()
-        if not 0 < len(code) <= _MOST_CHARACTERS or self._codes.find("viewer", code, now=now) is None:
-            raise AccessRefused("the code does not hold")  # a guess costs a look, and changes nothing
-        asked = self._codes.take("viewer", code, now=now)
-        if asked is None or asked.account_id is None:
+        held = self._codes.find(code, call, now)
+        view = held.view
+        account = self._people.accounts.find(view.account_id)
+        if account is None or not account.enabled or now.timestamp() >= view.until:
             raise AccessRefused("the code does not hold")
-        content = asked.content
-        until = datetime.fromtimestamp(content["until"], now.tzinfo)
-        account = self._people.accounts.find(asked.account_id)
-        if account is None or not account.enabled or now >= until:
-            raise AccessRefused("the code does not hold")
-        if not self._sessions.stands(content["session"], now):
+        if not self._sessions.stands(view.session, now):
             raise AccessRefused("the session has ended")
         viewer = self.viewer
-        choice = next((one for one in self._choices(viewer, account, now) if one.key == content["as"]), None)
-        facility = self._facility(content["facility"])
+        choice = next((one for one in self._choices(viewer, account, now) if one.key == view.capacity), None)
+        facility = self._facility(view.facility)
         if choice is None or facility is None:
             raise AccessRefused("the code does not hold")
-        token = self._exchanged(
-            viewer, self._token(viewer, account, choice, now), facility, content["study"], call, now
-        )
+        self._codes.spend(held, call, now)
+        try:
+            token = self._exchanged(
+                viewer, self._token(viewer, account, choice, now, view.id), facility, view, call, now
+            )
+        except DependencyUnavailable:
+            self._codes.put_back(held, now)
+            raise
+        except GatewayError:
+            self._codes.end(view, now)  # it brings no other: whoever tries it again has copied nothing
+            raise
         return Opened(
             token=token,
             address=facility.gate_url or facility.link_url,
-            study=content["study"],
-            code=self._next_code(account.id, content, now, min(_CODE_LASTS, until - now)),
+            study=view.study,
+            code=self._codes.following(view, now),
         )
 
     def _choices(self, viewer: Client, account: Account, now: datetime) -> list[Choice]:
@@ -222,10 +227,10 @@ class Viewing:
         identity = self._rooms.mpi.resolve(PatientRef(id=patient))
         return None if identity is None else identity.id
 
-    def _token(self, viewer: Client, account: Account, choice: Choice, now: datetime) -> AccessToken:
+    def _token(self, viewer: Client, account: Account, choice: Choice, now: datetime, grant: str) -> AccessToken:
         """An access token as the viewer would have it by asking the person: used here, and handed to nobody."""
         sub = f"Patient/{choice.patient}" if choice.capacity == "patient" else account.id
-        granted = Granted(sub=sub, account=account.id, grant=str(uuid.uuid4()), delegation=choice.delegation)
+        granted = Granted(sub=sub, account=account.id, grant=grant, delegation=choice.delegation)
         return issue_access_token(
             self._signing,
             issuer=self._issuer,
@@ -239,18 +244,11 @@ class Viewing:
         )
 
     def _exchanged(
-        self, viewer: Client, token: AccessToken, facility: Facility, study: str, call: Call, now: datetime
+        self, viewer: Client, token: AccessToken, facility: Facility, view: View, call: Call, now: datetime
     ) -> FacilityToken:
-        wanted = Wanted(subject_token=token.value, target=facility.id, study=study)
+        wanted = Wanted(subject_token=token.value, target=facility.id, study=view.study)
         return self._exchange.exchange(replace(viewer, token_exchange=True), wanted, call, now).token
 
     def _facility(self, id_: str) -> Facility | None:
         found = (one for one in self._rooms.facilities.all() if one.id == FacilityID(id_) and one.retrieve != "own")
         return next(found, None)
-
-    def _next_code(self, account_id: str, content: dict[str, Any], now: datetime, lasts: timedelta) -> str | None:
-        if lasts <= timedelta(0):
-            return None
-        code = secrets.token_urlsafe(32)
-        self._codes.ask("viewer", code, now=now, until=now + lasts, account_id=account_id, content=content)
-        return code

@@ -233,6 +233,25 @@ def test_a_question_is_answered_by_one_of_many_at_once_and_in_its_time(stores: S
     assert stores.challenges.take("totp", "late", now=SOON) is None
 
 
+def test_t023_what_was_answered_is_remembered_and_can_be_put_back(stores: Stores) -> None:
+    """Spent by one of many at once; known as spent until then, and open again for as long as it would have been."""
+    codes, later = stores.challenges, SOON + timedelta(minutes=20)
+    codes.ask("viewer", "code", now=NOW, until=SOON, content={"study": "s"})
+    assert codes.spent("viewer", "code", now=NOW) is None
+    assert _once(lambda _: codes.spend("viewer", "code", now=NOW, remembered=later) is not None) == 1
+    assert codes.find("viewer", "code", now=NOW) is None
+    used = codes.spent("viewer", "code", now=SOON)
+    assert used
+    assert (used.content, used.until) == ({"study": "s"}, later)
+    assert codes.spent("viewer", "code", now=later) is None
+
+    codes.put_back("viewer", "code", now=NOW, until=SOON)
+    assert codes.spent("viewer", "code", now=NOW) is None
+    assert codes.find("viewer", "code", now=SOON) is None
+    assert codes.spend("viewer", "code", now=SOON, remembered=later) is None, "too late"
+    assert codes.spend("viewer", "code", now=NOW, remembered=later) is not None
+
+
 def _granted(account: Account, patient: PatientID, **changes: Any) -> Granted:
     known: dict[str, Any] = {
         "id": "",

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -142,11 +143,44 @@ def test_a_code_is_good_once_and_brings_the_next(
 def test_a_code_that_two_bring_at_once_is_good_for_one(
     exchange: Retrieving, doc: PersonsBrowser, ids: dict[str, str]
 ) -> None:
-    """In parallel, too."""
-    code = code_of(begin(doc, ids[CT]))
+    """In parallel, too; and what that one got is of no further use."""
+    code, before = code_of(begin(doc, ids[CT])), len(_alerts(exchange))
     with ThreadPoolExecutor(8) as pool:
-        statuses = sorted(pool.map(lambda _: redeem(exchange, code).status_code, range(8)))
-    assert statuses == [200] + [400] * 7
+        answers = list(pool.map(lambda _: redeem(exchange, code), range(8)))
+    assert sorted(one.status_code for one in answers) == [200] + [400] * 7
+    (told,) = [one.json() for one in answers if one.ok]
+    assert redeem(exchange, told["code"]).status_code == 400
+    assert len(_alerts(exchange)) == before + 1
+
+
+def test_t023_a_code_that_comes_twice_ends_all_that_came_of_it(
+    exchange: Retrieving, doc: PersonsBrowser, ids: dict[str, str]
+) -> None:
+    """Whoever used it first: the codes that followed and their tokens are of no use, which is an alert, once.
+
+    What the same person has opened besides goes on.
+    """
+    code, besides = code_of(begin(doc, ids[CT])), redeem(exchange, code_of(begin(doc, ids[CT]))).json()
+    first = redeem(exchange, code).json()
+    second = redeem(exchange, first["code"]).json()
+    before = len(_alerts(exchange))
+    assert exchange.authorize(f"/studies/{CT}", token=second["access_token"]).status_code == 204
+
+    assert [redeem(exchange, one).status_code for one in (code, second["code"], code, first["code"])] == [400] * 4
+    time.sleep(1.1)  # what has ended is known to every process within a second
+    for told in (first, second):
+        assert exchange.authorize(f"/studies/{CT}", token=told["access_token"]).status_code == 401
+    assert exchange.authorize(f"/studies/{CT}", token=besides["access_token"]).status_code == 204
+    assert redeem(exchange, besides["code"]).status_code == 200
+    (alert,) = _alerts(exchange)[before:]
+    assert alert["reason"] == "a code of the viewer came twice: what came of it has ended"
+    assert (alert["who"]["subject_id"], alert["patient"]) == ("urn:oid:2.25.7", exchange.person_id("a", "north"))
+    assert ["study", CT] in alert["details"]
+    assert code not in str(alert)
+
+
+def _alerts(exchange: Retrieving) -> list[dict[str, Any]]:
+    return [one for one in exchange.audit() if one["kind"] == "alert" and "viewer" in one["reason"]]
 
 
 def test_signing_out_ends_what_the_viewer_can_renew(exchange: Retrieving, ids: dict[str, str]) -> None:
