@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gateway.audit.accounting import YEARS, Accounting, Directory, Disclosure, Kind, disclosures_in, years_before
+from gateway.audit.accounting import Accounting, Directory, Disclosure, Kind, disclosures_in, span_of
 from gateway.audit.log import StoredAuditLog
 from gateway.model import Facility, PatientID
 from gateway.mpi.stays import Elsewhere, Shared
@@ -32,11 +32,10 @@ class AccountingDesk:
     ) -> Accounting:
         """Every disclosure about the one person known by `patients`, the id of today first.
 
-        The span is the law's unless it is given. That it was asked for is the caller's to record, first. Raises
-        AuditRecordBroken, DependencyUnavailable.
+        The span is the law's unless it is given (`span_of`). That it was asked for is the caller's to record, first.
+        Raises InvalidQuery, AuditRecordBroken, DependencyUnavailable.
         """
-        until = until or now
-        since = since or years_before(until, YEARS[kind])
+        since, until = span_of(kind, now, since, until)
         facilities = self.facilities()
         directory = Directory(
             names={one.id: one.name for one in facilities}, part2={one.id for one in facilities if one.part2}

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from gateway.audit.record import AuditRecord, Decided, Released
+from gateway.errors import InvalidQuery
 
 Kind = Literal["hipaa", "part2"]
 Act = Literal["links", "images", "record"]
@@ -100,6 +101,22 @@ def disclosures_in(records: Iterable[AuditRecord], kind: Kind, directory: Direct
             )
 
 
+def span_of(kind: Kind, now: datetime, since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    """From when to when such an accounting goes: the law's years up to now unless it is given.
+
+    Raises InvalidQuery where there can be nothing in it, which would read as if nothing had been disclosed.
+    """
+    end = until or now
+    if since is None and end.year <= YEARS[kind]:
+        raise InvalidQuery(f"there are no {YEARS[kind]} years before the end of the time asked for")
+    begin = since or years_before(end, YEARS[kind])
+    if begin > now:
+        raise InvalidQuery("the time asked for begins in the future")
+    if begin >= end:
+        raise InvalidQuery("the time asked for ends before it begins")
+    return begin, end
+
+
 def years_before(moment: datetime, years: int) -> datetime:
     """The same day so many years earlier; the day before where there is no such day."""
     try:
@@ -115,7 +132,7 @@ def _act(record: AuditRecord) -> Act:
 
 
 def _other(record: AuditRecord) -> tuple[str, ...]:
-    if record.kind not in ("patient-search", "patient-read", "consent-read"):
+    if record.kind not in ("patient-search", "patient-read", "consent-search", "consent-read"):
         return ()
     return tuple(one for one in record.resources if one.startswith(("Patient/", "Consent/")))
 

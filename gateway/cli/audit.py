@@ -51,6 +51,8 @@ def export(patient: str | None, since: datetime | None, until: datetime | None, 
     """
     with Operator() as operator:
         until = until or operator.now
+        if since is not None and since >= until:
+            raise click.UsageError("the time asked for ends before it begins, or begins in the future")
         patients = None if patient is None else _ids_of(patient, operator)
         bounds = [("since", since.isoformat() if since else ""), ("until", until.isoformat()), ("format", form)]
         operator.note("audit export", patient=patients[0] if patients else None, details=bounds)

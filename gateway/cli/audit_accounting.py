@@ -8,13 +8,13 @@ from typing import Literal
 import click
 
 from gateway.adapters.registry import FacilityRegistry
-from gateway.audit.accounting import Kind
+from gateway.audit.accounting import Kind, span_of
 from gateway.audit.accounting_pdf import as_pdf
 from gateway.audit.accounting_table import as_csv, as_json
 from gateway.cli.context import Operator, print_json
 from gateway.cli.moment import Moment
 from gateway.cli.patient_argument import patient_ref
-from gateway.errors import LoadRefused
+from gateway.errors import InvalidQuery, LoadRefused
 from gateway.mpi.history import find_history
 from gateway.wiring_audit import open_accounting
 
@@ -50,6 +50,11 @@ def accounting(
     """
     form = "json" if as_json_ else form
     with Operator() as operator:
+        now = operator.now
+        try:
+            span_of(kind, now, since, until)
+        except InvalidQuery as exc:
+            raise click.UsageError(exc.reason) from exc
         found = find_history(operator.engine, operator.keys, patient_ref(patient))
         if found is None:
             raise LoadRefused(["nobody is known by that"])
@@ -57,7 +62,7 @@ def accounting(
         operator.note("audit accounting", patient=found.id, details=details)
         registry = FacilityRegistry(operator.engine, operator.keys)
         desk = open_accounting(operator.engine, operator.audit, registry.all)
-        told = desk.account([found.id, *found.former_ids], kind, operator.now, since=since, until=until)
+        told = desk.account([found.id, *found.former_ids], kind, now, since=since, until=until)
     if form == "json" and output is None:
         print_json(as_json(told))
         return

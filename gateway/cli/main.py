@@ -60,6 +60,7 @@ def main() -> None:
         ended = root(standalone_mode=False)
         if isinstance(ended, int):  # what `ctx.exit(n)` was given
             sys.exit(ended)
+        sys.stdout.flush()  # what can't be written is said below, not at the interpreter's end
     except ConfigurationError as exc:
         _say("settings", exc.problems)
         sys.exit(78)
@@ -78,8 +79,18 @@ def main() -> None:
         click.echo("stopped", err=True)
         sys.exit(1)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         sys.exit(0)
+    except OSError as exc:  # a disk that is full, a file that can't be opened
+        what = exc.strerror or str(exc)
+        _say("failed", [what if exc.filename is None else f"{exc.filename}: {what}"])
+        _write_no_more()
+        sys.exit(1)
+
+
+def _write_no_more() -> None:
+    """What is still to be written to standard output, which failed, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(heading: str, problems: tuple[str, ...] | list[str]) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import click
 
 _A_DAY = timedelta(days=1)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class Moment(click.ParamType[datetime]):
@@ -22,10 +23,14 @@ class Moment(click.ParamType[datetime]):
         try:
             if len(text) == len("2026-11-24"):
                 day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-                return day + _A_DAY if self._end else day
+                return _end_of(day) if self._end else day
             moment = datetime.fromisoformat(text)
-        except ValueError:
+            if moment.tzinfo is None:
+                self.fail("a time needs its offset (2026-11-24T08:00:00+01:00)", param, ctx)
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail("give a date, or a date and time with its offset (2026-11-24T08:00:00+01:00)", param, ctx)
-        if moment.tzinfo is None:
-            self.fail("a time needs its offset (2026-11-24T08:00:00+01:00)", param, ctx)
-        return moment.astimezone(UTC)
+
+
+def _end_of(day: datetime) -> datetime:
+    return day + _A_DAY if day <= _END_OF_TIME - _A_DAY else _END_OF_TIME

@@ -11,9 +11,10 @@ from typing import Literal
 
 import orjson
 from flask import Blueprint, Response, request
+from werkzeug.datastructures import MultiDict
 
 from gateway.accounting_desk import AccountingDesk
-from gateway.audit.accounting import YEARS, Kind
+from gateway.audit.accounting import YEARS, Kind, span_of
 from gateway.audit.accounting_pdf import as_pdf
 from gateway.audit.accounting_table import as_csv, as_json
 from gateway.audit_desk import AuditDesk
@@ -63,10 +64,12 @@ class AccountingFace:
             self.audit.note("accounting", requester, asked, None)
             raise NotFound
         kind, since, until = _kind(stated), _moment(stated, "start"), _moment(stated, "end")
+        now = self.rooms.clock()
+        span_of(kind, now, since, until)
         details = [("kind", kind), ("start", str(since or "")), ("end", str(until or "")), ("format", form)]
         self.audit.note("accounting", requester, asked, found.id, details=details)
         others = sorted(self.audit.ids_of(found.id) - {found.id})
-        told = self.desk.account([found.id, *others], kind, self.rooms.clock(), since=since, until=until)
+        told = self.desk.account([found.id, *others], kind, now, since=since, until=until)
         if form == "json":
             return orjson.dumps(as_json(told)), found.id
         return (as_csv(told) if form == "csv" else as_pdf(told)), found.id
@@ -78,9 +81,10 @@ def accounting_blueprint(face: AccountingFace) -> Blueprint:
 
     @blueprint.get("")
     def account(id_: str) -> Response:
+        stated = once(request.args, "kind", "start", "end", "_format")
         form = _wanted()
         asked = the_line("accounting")
-        body, patient = face.account(id_, request.args, form, current_requester(), asked)
+        body, patient = face.account(id_, stated, form, current_requester(), asked)
         return told(body, patient, form)
 
     @blueprint.route("", methods=[method for method in EVERY_METHOD if method != "GET"])
@@ -98,6 +102,14 @@ def told(body: str | bytes, patient: str, form: Form) -> Response:
     if form != "json":
         response.headers["Content-Disposition"] = f'attachment; filename="disclosures-{patient}.{form}"'
     return response
+
+
+def once(stated: MultiDict[str, str], *names: str) -> Mapping[str, str]:
+    """What is stated under each of `names`. Raises InvalidQuery where it is stated twice: neither is to be ignored."""
+    for name in names:
+        if len(stated.getlist(name)) > 1:
+            raise InvalidQuery(f"{name} is given once")
+    return {name: stated[name] for name in names if name in stated}
 
 
 def _wanted() -> Form:

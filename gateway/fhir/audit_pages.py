@@ -14,7 +14,7 @@ from gateway.audit.record import AuditKind
 from gateway.auth.guards import current_sign_in
 from gateway.disclosure import Request
 from gateway.errors import InvalidQuery
-from gateway.fhir.accounting_routes import AccountingFace, Form, told
+from gateway.fhir.accounting_routes import AccountingFace, Form, once, told
 from gateway.fhir.audit_face import AuditFace
 from gateway.fhir.paging import CURSOR
 from gateway.fhir.query_string import Pairs
@@ -70,7 +70,7 @@ def audit_pages_blueprint(pages: AuditPages) -> Blueprint:
 
     @blueprint.post(f"{HOME}/accounting", provide_automatic_options=False)
     def account() -> Response:
-        stated = {name: value for name, value in request.form.items() if value and name in ("kind", "start", "end")}
+        stated = {name: value for name, value in once(request.form, "kind", "start", "end").items() if value}
         form = _form(request.form.get("form", "pdf"))
         ref = _patient(request.form.get("patient", "").strip())
         body, patient = pages.accounting.answer(ref, stated, form, _reader(pages), _asked("accounting"))

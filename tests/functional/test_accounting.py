@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -166,3 +168,80 @@ def test_the_command_line_tells_the_same_and_that_it_was_asked_is_in_the_audit(s
     asked = [one for one in suite.exchange.audit() if one.get("reason") == "audit accounting"]
     assert len(asked) == 3
     assert all(one["patient"] == patient for one in asked)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("end=0001-01-01", "no 6 years before"),
+        ("kind=part2&end=0002", "no 3 years before"),
+        ("start=2025-12-31&end=2025-01-01", "ends before it begins"),
+        ("start=9999-12-31", "begins in the future"),
+        ("kind=hipaa&kind=part2", "kind is given once"),
+        ("start=2025-01-01&start=2024-01-01", "start is given once"),
+        ("_format=csv&_format=pdf", "_format is given once"),
+    ],
+)
+def test_what_would_read_as_if_nothing_was_disclosed_is_refused(
+    suite: Suite, patient: str, query: str, reason: str
+) -> None:
+    """400 with the reason, by route."""
+    token = suite.exchange.signed_token(scope=AUDITOR)
+    answer = suite.exchange.get(f"/Patient/{patient}/$accounting?{query}", token=token)
+
+    assert answer.status_code == 400
+    assert reason in answer.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("accounting", "PATIENT", "--from", "2025-12-31", "--to", "2025-01-01"),
+        ("accounting", "PATIENT", "--from", "9999-12-31"),
+        ("accounting", "PATIENT", "--to", "0001-01-01"),
+        ("accounting", "PATIENT", "--to", "0001-01-01T00:00:00+05:00"),
+        ("export", "--since", "2025-12-31", "--until", "2025-01-01"),
+        ("export", "--since", "9999-12-31"),
+    ],
+)
+def test_a_time_that_can_hold_nothing_is_a_wrong_usage_of_the_command(
+    suite: Suite, patient: str, arguments: tuple[str, ...]
+) -> None:
+    """Exit 2 with a reason, and nothing on standard output."""
+    given = [patient if one == "PATIENT" else one for one in arguments]
+    done = suite.exchange.gateway.run("audit", *given, expect=2)
+
+    assert done.stdout == ""
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_last_day_of_the_calendar_has_an_end(suite: Suite, patient: str) -> None:
+    """Whoever writes 9999-12-31 for "always" is answered."""
+    told = suite.exchange.gateway.run_json("audit", "accounting", patient, "--from", "2020-01-01", "--to", "9999-12-31")
+
+    assert _as_noted(told) == suite.disclosed
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("audit accounting PATIENT --format pdf --output /nope/x.pdf", "/nope/x.pdf: No such file"),
+        ("audit accounting PATIENT --format pdf > /dev/full", "No space left"),
+        ("audit accounting PATIENT > /dev/full", "No space left"),
+        ("audit export > /dev/full", "No space left"),
+    ],
+)
+def test_what_can_not_be_written_ends_the_command_with_one_line_that_says_why(
+    suite: Suite, patient: str, command: str, reason: str
+) -> None:
+    """A folder that isn't there, a disk that is full: exit 1, no traceback."""
+    gateway = suite.exchange.gateway
+    line = f"{sys.executable} -m gateway {command.replace('PATIENT', patient)}"
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=gateway.folder, env=gateway.env, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
+    assert reason in done.stderr

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 
-from gateway.audit.accounting import Accounting, Directory, disclosures_in, years_before
+from gateway.audit.accounting import Accounting, Directory, disclosures_in, span_of, years_before
 from gateway.audit.accounting_pdf import FONTS, as_pdf, printable
 from gateway.audit.accounting_table import as_csv, as_json, neutral
 from gateway.audit.record import AuditRecord, Decided, Released
+from gateway.errors import InvalidQuery
 from tests.factories_audit import NOON, PERSON, POLICY, a_record, a_who, any_record
 
 NAMES = Directory(names={"north": "North Hospital"}, part2={"south"})
@@ -34,16 +35,19 @@ def test_what_was_refused_failed_or_empty_is_no_disclosure() -> None:
 
 
 def test_who_a_patient_is_and_what_they_decided_are_disclosures_too() -> None:
-    """A Patient that was found or read, a Consent that was read; not in the list of Part 2 programmes."""
+    """A Patient or a Consent that was found or read; not in the list of Part 2 programmes."""
     records = (
         a_record(kind="patient-read", released=(), resources=(f"Patient/{PERSON}",)),
         a_record(kind="consent-read", released=(), resources=("Consent/c1/_history/1",)),
+        a_record(kind="consent-search", released=(), resources=("Consent/c1/_history/1", "Consent/c2/_history/3")),
+        a_record(kind="consent-search", released=(), resources=()),
     )
 
     assert {one.act for one in disclosures_in(records, "hipaa", NAMES)} == {"record"}
     assert [one.other for one in disclosures_in(records, "hipaa", NAMES)] == [
         (f"Patient/{PERSON}",),
         ("Consent/c1/_history/1",),
+        ("Consent/c1/_history/1", "Consent/c2/_history/3"),
     ]
     assert list(disclosures_in(records, "part2", NAMES)) == []
 
@@ -78,6 +82,38 @@ def test_the_word_relied_on_is_the_consent_else_the_policy_else_the_right() -> N
 def test_six_years_before_a_leap_day_there_is_a_day() -> None:
     """The span never fails."""
     assert years_before(datetime(2028, 2, 29, tzinfo=UTC), 6) == datetime(2022, 2, 28, tzinfo=UTC)
+
+
+def _day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "reason"),
+    [
+        ("2025-12-31", "2025-01-01", "ends before it begins"),
+        ("2025-01-01", "2025-01-01", "ends before it begins"),
+        ("2027-01-01", None, "begins in the future"),
+        ("2027-01-01", "2028-01-01", "begins in the future"),
+        (None, "0001-01-02", "no 6 years before"),
+        (None, "0006-12-31", "no 6 years before"),
+    ],
+)
+def test_a_time_that_can_hold_nothing_is_refused_and_not_taken_for_one_without_disclosures(
+    since: str | None, until: str | None, reason: str
+) -> None:
+    """Ends first, is yet to come, or goes back to before the calendar."""
+    with pytest.raises(InvalidQuery, match=reason):
+        span_of("hipaa", _day("2026-11-24"), _day(since) if since else None, _day(until) if until else None)
+
+
+def test_a_time_is_as_it_was_asked_for_else_the_laws_up_to_its_end() -> None:
+    """Also where it ends only in the future, or in the first year with six before it."""
+    now, later, first = _day("2026-11-24"), _day("2027-01-01"), _day("0007-01-01")
+
+    assert span_of("hipaa", now, None, None) == (_day("2020-11-24"), now)
+    assert span_of("part2", now, None, later) == (_day("2024-01-01"), later)
+    assert span_of("hipaa", now, None, first) == (_day("0001-01-01"), first)
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"])
