@@ -11,6 +11,9 @@ GUARDS = [
     "audit_record_unchanged",
     "audit_record_kept",
     "audit_unlogged_kept",
+    "audit_term_unchanged",
+    "audit_term_kept",
+    "audit_retention_within",
     *(
         f"audit_{table}_{word}"
         for table in ("leaf", "node", "checkpoint", "retention")

@@ -1,6 +1,7 @@
 """The tables of the audit: records and the log over them. Rows are added, and never changed or taken away.
 
-The databases refuse it too, by triggers (migration 0009). A record older than the retention may go; its leaf stays.
+The databases refuse it too, by triggers (migrations 0009 and 0012). A record older than the retention may go; its
+leaf stays.
 """
 
 from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text

@@ -24,7 +24,8 @@ term = Table(
 )
 """In which records something is named: a patient, an agent, a resource, a rare code; each as a keyed hash.
 
-It is made from the records by a follower (`watch/term_index.py`) and can be made again from them at any time.
+It is made from the records by a follower (`watch/term_index.py`); triggers keep what is in it as long as its record is
+there (migration 0012). The owner of the table, who drops them, can have it made again from the records.
 """
 
 notice = Table(

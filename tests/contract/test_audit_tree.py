@@ -19,6 +19,7 @@ from gateway.db.crypto import KeyRing
 from gateway.db.lookup import looking
 from gateway.db.session import open_database
 from gateway.errors import AuditUnavailable
+from gateway.watch.tables import term
 from tests.audit_tampering import owning
 from tests.factories_audit import NOON, a_record
 
@@ -191,10 +192,15 @@ CHANGES = (
     "DELETE FROM audit_checkpoint",
     "UPDATE audit_retention SET up_to = 1000",
     "DELETE FROM audit_retention",
+    "UPDATE audit_record SET patient_key = NULL",
+    "UPDATE audit_term SET seq = 1000",
+    "DELETE FROM audit_term",
+    "INSERT INTO audit_retention (up_to, pruned_at) VALUES (-1, 0)",
+    "INSERT INTO audit_retention (up_to, pruned_at) VALUES (100000, 0)",
 )
 EMPTYINGS = tuple(
     f"TRUNCATE {table.name}"
-    for table in (audit_record, audit_unlogged, audit_leaf, audit_node, audit_checkpoint, audit_retention)
+    for table in (audit_record, audit_unlogged, audit_leaf, audit_node, audit_checkpoint, audit_retention, term)
 )
 """PostgreSQL's: it passes triggers on rows by."""
 
@@ -209,6 +215,7 @@ def test_t091_the_database_refuses_to_change_or_delete(
     log.record(_small(1))
     with engine.begin() as connection:
         connection.execute(audit_retention.insert().values(up_to=0, pruned_at=NOON))
+        connection.execute(term.insert().values(key=bytes(16), recorded_at=NOON, seq=1))
 
     for statement in CHANGES + (EMPTYINGS if engine.dialect.name == "postgresql" else ()):
         with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
