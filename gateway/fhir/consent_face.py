@@ -72,7 +72,8 @@ class ConsentFace:
         stored = self.desk.consents.history(patient.id, certain=bound) if patient is not None else ()
         page = page_of_consents(stored, search, now, after)
         found, untold = tell_all(page.consents)
-        self._audit(request, "consent-search", requester, patient.id if patient else None, [])
+        references = [one.consent.reference for one in page.consents]
+        self._audit(request, "consent-search", requester, patient.id if patient else None, references)
         next_url = None
         if page.next is not None:
             following = Cursor(pairs=search.form.self_pairs, after=page.next)

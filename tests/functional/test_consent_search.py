@@ -159,3 +159,18 @@ def test_a_consent_that_may_be_anothers_is_kept_from_a_patients_token(registry: 
         assert ids(*walk(registry, f"/Consent?patient={person}", **bound)) == theirs
         assert registry.send("GET", f"/Consent/{doubtful}", **bound).status_code == 404
     assert registry.ids(f"patient={emil}") == [doubtful]
+
+
+def test_which_consents_a_search_told_of_is_in_the_audit_and_the_accounting(registry: Registry) -> None:
+    """Those of each page, in their version, and nothing for a search that told of none."""
+    pages = walk(registry, f"/Consent?{ANNE}&_count=4")
+    assert registry.send("GET", f"/Consent?{ANNE}&_summary=count").status_code == 200
+    told = [[f"Consent/{one}/_history/1" for one in ids(page)] for page in pages]
+
+    *_, first, second, counted = [one for one in registry.audit() if one["kind"] == "consent-search"]
+    assert [first["resources"], second["resources"], counted.get("resources", [])] == [*told, []]
+    accounting = registry.shell.run_json("audit", "accounting", first["patient"])
+    listed = [
+        one["other"] for one in accounting["disclosures"] if one["id"] in (first["id"], second["id"], counted["id"])
+    ]
+    assert listed == told
