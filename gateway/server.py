@@ -23,7 +23,7 @@ from werkzeug.exceptions import BadRequest
 from gateway import __version__, log
 from gateway.config import Settings
 from gateway.listening import listen
-from gateway.slow_clients import BODY_WITHIN_S, HEADERS_WITHIN_S, ReadingDeadlines
+from gateway.slow_clients import BODY_WITHIN_S, HEADERS_WITHIN_S, ReadingDeadlines, part
 
 MOST_REQUEST_LINE_BYTES = 8190
 GRACE_S = 30
@@ -98,9 +98,13 @@ class StrictWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         """One request of a connection is answered, or the connection is over."""
         READING.begin(conn.sock, HEADERS_WITHIN_S)
         try:
-            return super().handle(conn)
+            goes_on = super().handle(conn)
         finally:
             READING.end(conn.sock)
+        if not goes_on:
+            # gunicorn would wait for the client on the one thread that takes in all connections.
+            part(conn.sock)
+        return goes_on
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """The headers are here; what has a body gets more time for it."""

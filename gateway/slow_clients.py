@@ -7,10 +7,12 @@ proxy that buffers requests does this too; the gateway doesn't lean on one being
 import threading
 import time
 from contextlib import suppress
-from socket import SHUT_RDWR, socket
+from socket import SHUT_RDWR, SHUT_WR, socket
 
 HEADERS_WITHIN_S = 5.0
 BODY_WITHIN_S = 10.0
+_PARTING_S = 1.0
+_PARTING_BYTES = 65_536
 _LOOK_EVERY_S = 0.5
 
 
@@ -40,3 +42,21 @@ class ReadingDeadlines:
                     # The thread that reads from it is told that nothing more comes.
                     with suppress(OSError):
                         connection.shutdown(SHUT_RDWR)
+
+
+def part(connection: socket) -> None:
+    """Nothing more is said; the client may read what was, for a moment, and close (RFC 9112 §9.6). Then it is over.
+
+    What it still sends is read meanwhile: otherwise the answer would be lost on its way. Closing is left to the caller.
+    """
+    until, left = time.monotonic() + _PARTING_S, _PARTING_BYTES
+    with suppress(OSError):
+        connection.shutdown(SHUT_WR)
+        while left > 0 and (wait := until - time.monotonic()) > 0:
+            connection.settimeout(wait)
+            received = len(connection.recv(4096))
+            if not received:
+                break
+            left -= received
+    with suppress(OSError):
+        connection.shutdown(SHUT_RDWR)

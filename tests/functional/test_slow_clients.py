@@ -46,6 +46,17 @@ def test_requests_that_are_never_finished_do_not_stop_the_gateway(gateway: Gatew
         assert time.monotonic() - started < 35
 
 
+def test_clients_that_keep_a_connection_that_is_over_hold_up_no_others(gateway: Gateway) -> None:
+    """They were told that it closes, and don't close it: taking in others doesn't wait for one after the other."""
+    with ExitStack() as held:
+        for _ in range(3 * THREADS):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", gateway.port)))
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+        assert requests.get(f"{gateway.url}/livez", timeout=18).status_code == 200
+        assert client.recv(12) == b"HTTP/1.1 200"
+
+
 def test_a_request_in_pieces_that_arrives_in_time_is_answered(gateway: Gateway) -> None:
     """Slow is not refused; too slow is."""
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
