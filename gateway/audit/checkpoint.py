@@ -9,6 +9,7 @@
 A public key is written `name+id+base64` (as `sumdb/note` in Go has it), and its name is the origin.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _ED25519 = b"\x01"
+_NOTE = re.compile(r"[^\s]+\n([0-9]+)\n([A-Za-z0-9+/=]+)\n\n(?:— [^\s]+ [A-Za-z0-9+/=]+\n)+")
 
 
 def origin_of(base_url: str) -> str:
@@ -27,6 +29,12 @@ def origin_of(base_url: str) -> str:
 def origin_in(note: str) -> str:
     """The log's name in a checkpoint."""
     return note.partition("\n")[0]
+
+
+def is_of(note: str, size: int, root: bytes) -> bool:
+    """Whether a note says that of the log; who has signed it is not looked at."""
+    found = _NOTE.fullmatch(note)
+    return found is not None and found.groups() == (str(size), b64encode(root).decode())
 
 
 def public_key_line(origin: str, key: Ed25519PublicKey) -> str:

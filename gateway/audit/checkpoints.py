@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, bindparam, select
 
-from gateway.audit.checkpoint import origin_in, signed_checkpoint
+from gateway.audit.checkpoint import is_of, origin_in, signed_checkpoint
 from gateway.audit.tables import audit_checkpoint
 from gateway.audit.tree import AuditLogBroken, StoredTree
 from gateway.db.crypto import KeyRing
@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Makes and keeps checkpoints. Every method raises DependencyUnavailable."""
+    """Makes and keeps checkpoints. Every method raises DependencyUnavailable, and AuditLogBroken at a bad one."""
 
     def __init__(self, engine: Engine, keys: KeyRing, origin: str) -> None:
         """`origin` is the name of a log that has no checkpoint yet; one that has keeps its name."""
@@ -124,4 +124,8 @@ def _last(session: Session) -> Checkpoint | None:
 
 
 def _made(row: tuple[Any, ...]) -> Checkpoint:
-    return Checkpoint(size=row[0], root=bytes(row[1]), made_at=row[2], note=row[3])
+    size, root, made_at, note = row
+    # SQLite takes any type in any column.
+    if not isinstance(root, bytes) or not isinstance(note, str) or not is_of(note, size, root):
+        raise AuditLogBroken(f"the stored checkpoint of {size} records was altered")
+    return Checkpoint(size=size, root=root, made_at=made_at, note=note)

@@ -82,7 +82,7 @@ class StoredAuditLog:
         `patients` are the ids by which the one person is or was known.
         Raises AuditRecordBroken at a record that can't be opened, and DependencyUnavailable.
         """
-        wanted = None if patients is None else [self._patient_key(patient) for patient in patients]
+        wanted = None if patients is None else [self._blind(patient) for patient in patients]
         after, left = 0, limit
         while left is None or left > 0:
             rows = self._find_rows(after, wanted, since, until, _PAGE if left is None else min(_PAGE, left))
@@ -92,6 +92,10 @@ class StoredAuditLog:
                 return
             after = rows[-1][0]
             left = None if left is None else left - len(rows)
+
+    def patient_key(self, patient: str | None) -> bytes | None:
+        """What a record about that patient is found by."""
+        return None if patient is None else self._blind(patient)
 
     def close(self) -> None:
         """What was being stored is stored or has failed; further records are refused."""
@@ -109,13 +113,13 @@ class StoredAuditLog:
             "recorded_at": record.recorded,
             "kind": record.kind,
             "outcome": record.outcome,
-            "patient_key": None if record.patient is None else self._patient_key(record.patient),
+            "patient_key": self.patient_key(record.patient),
             "sealed": self._keys.seal(
                 audit_record.name, record.id, to_canonical(record, salt=os.urandom(_SALT_BYTES).hex())
             ),
         }
 
-    def _patient_key(self, patient: str) -> bytes:
+    def _blind(self, patient: str) -> bytes:
         return self._keys.blind("audit.patient", patient)
 
     def _insert(self, rows: Sequence[Row]) -> None:

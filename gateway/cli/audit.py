@@ -62,7 +62,7 @@ def export(patient: str | None, since: datetime | None, until: datetime | None, 
                 line for record in records for line in _lines(record, form, operator.settings.base_url)
             )
         else:
-            audit_log.put_in_order(operator)
+            audit_log.put_in_order_if_whole(operator)
             wanted = _Wanted(patients, since, until) if form == "log" else _nothing
             lines = log_lines(operator.engine, operator.keys, wanted)
         _write(lines)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from base64 import b64encode
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -11,13 +12,14 @@ import click
 import orjson
 
 import gateway
-from gateway.audit.checkpoint import inclusion_note, origin_of, public_key_line
+from gateway.audit.checkpoint import inclusion_note, origin_in, origin_of, public_key_line
 from gateway.audit.checkpoints import Checkpoint, Checkpoints
 from gateway.audit.log_export import find_logged, log_lines
+from gateway.audit.record import AuditRecord
 from gateway.audit.retention import PRUNING, first_kept, prune
 from gateway.audit.sequence import Sequencer
 from gateway.audit.tree import AuditLogBroken
-from gateway.cli.context import Operator
+from gateway.cli.context import Operator, print_json
 from gateway.cli.moment import Moment
 from gateway.db.crypto import add_checkpoint_key
 from gateway.errors import AuditUnavailable, LoadRefused
@@ -35,9 +37,21 @@ def put_in_order(operator: Operator) -> None:
     Sequencer(operator.engine, operator.keys).catch_up()
 
 
+_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+
+
+def put_in_order_if_whole(operator: Operator) -> None:
+    """As `put_in_order`; a log whose hashes are not all there takes no further records, and that is said."""
+    try:
+        put_in_order(operator)
+    except AuditLogBroken as exc:
+        click.echo(f"warning: {exc.reason}; records that have no place in it yet can't get one", err=True)
+
+
 @click.command()
 @click.option("--create", is_flag=True, help="Add a key to a key file that has none: one of an earlier version.")
-def key(create: bool) -> None:
+@_json
+def key(create: bool, as_json: bool) -> None:
     """Print the public keys that checkpoints are checked with, the current one first.
 
     Give them to whoever will check the audit, now and not later: a key is worth what it was before the question came.
@@ -50,27 +64,41 @@ def key(create: bool) -> None:
         lines = _public_keys(operator)
         if not lines:
             raise LoadRefused(["the key file has no key for checkpoints; `audit key --create` adds one"])
-        sys.stdout.write(lines)
+        if as_json:
+            print_json({"keys": lines.splitlines()})
+        else:
+            sys.stdout.write(lines)
 
 
 @click.command()
-def checkpoint() -> None:
+@_json
+def checkpoint(as_json: bool) -> None:
     """Make a checkpoint of the log as it is now, and print it. Running gateways take it outside, as they do theirs."""
     with Operator() as operator:
-        sys.stdout.write(_newest(operator).note)
+        made = _newest(operator)
+        if as_json:
+            print_json(_as_json(made))
+        else:
+            sys.stdout.write(made.note)
 
 
 @click.command()
-def checkpoints() -> None:
+@_json
+def checkpoints(as_json: bool) -> None:
     """Print all checkpoints that were made, the oldest first."""
     with Operator() as operator:
-        for made in checkpoints_of(operator).after(0):
+        every = checkpoints_of(operator).after(0)
+        if as_json:
+            print_json([_as_json(made) for made in every])
+            return
+        for made in every:
             sys.stdout.write(made.note)
 
 
 @click.command()
 @click.argument("record_id")
-def prove(record_id: str) -> None:
+@_json
+def prove(record_id: str, as_json: bool) -> None:
     """Print what shows, without the log, that the record with this id is in it (C2SP tlog-proof).
 
     The record's entry is the proof's extra data; the record itself is in `audit export --format log`.
@@ -81,7 +109,12 @@ def prove(record_id: str) -> None:
         if found is None:
             raise LoadRefused(["no record of the log has that id"])
         proof = checkpoints_of(operator).inclusion(found.log_index, newest.size)
-        sys.stdout.write(inclusion_note(found.entry, found.log_index, proof, newest.note))
+        note = inclusion_note(found.entry, found.log_index, proof, newest.note)
+        if as_json:
+            entry, path = found.entry.decode(), [b64encode(one).decode() for one in proof]
+            print_json({"id": record_id, "index": found.log_index, "entry": entry, "path": path, "proof": note})
+        else:
+            sys.stdout.write(note)
 
 
 @click.command()
@@ -97,27 +130,28 @@ def prove(record_id: str) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Check with the public keys in this file, and not with those of the key file.",
 )
+@_json
 @click.pass_context
-def verify(context: click.Context, outside: Path | None, public_key: Path | None) -> None:
+def verify(context: click.Context, outside: Path | None, public_key: Path | None, as_json: bool) -> None:
     """Check the whole log: every record, every checkpoint, every signature. Exits with 1 where anything is amiss.
 
-    It is `deploy/verify_audit.py` that checks; who doesn't trust this machine runs that elsewhere, on an export.
+    It is `deploy/verify_audit.py` that checks; who doesn't trust this machine runs that elsewhere, on an export. What
+    only this machine can see is checked here: that each record is found under the patient it is about.
     """
-    with Operator() as operator, tempfile.TemporaryDirectory(prefix="audit-verify-") as name:
-        folder = Path(name)
+    with Operator() as operator:
         operator.note("audit verify")
-        if outside is None:
-            # A log that was changed gets no further checkpoint; the verifier says what is amiss with it.
-            with suppress(AuditLogBroken):
-                _newest(operator)
-            outside = folder / "checkpoints"
-            outside.write_text("".join(made.note for made in checkpoints_of(operator).after(0)))
-        else:
-            put_in_order(operator)
-        if public_key is None:
-            public_key = folder / "key"
-            public_key.write_text(_public_keys(operator))
-        context.exit(_verified(operator, outside, public_key))
+        try:
+            said = _verified(operator, outside, public_key)
+            if as_json:
+                print_json({"ok": True, "said": said.splitlines()})
+            else:
+                sys.stdout.write(said)
+        except _Bad as exc:
+            if as_json:
+                print_json({"ok": False, "said": str(exc).splitlines()})
+            else:
+                sys.stderr.write(str(exc))
+            context.exit(1)
 
 
 @click.command("prune")
@@ -159,15 +193,64 @@ def _public_keys(operator: Operator) -> str:
     return "".join(f"{public_key_line(origin, key.public_key())}\n" for key in operator.keys.checkpoints)
 
 
-def _verified(operator: Operator, outside: Path, public_key: Path) -> int:
+class _Bad(Exception):
+    """The log is not as it must be; as the verifier says it."""
+
+
+def _verified(operator: Operator, outside: Path | None, public_key: Path | None) -> str:
+    """What the verifier says of a log in which nothing is amiss. Raises _Bad."""
+    with tempfile.TemporaryDirectory(prefix="audit-verify-") as name:
+        # A log that was changed gets no further checkpoint; the verifier says what is amiss with it.
+        with suppress(AuditLogBroken):
+            _newest(operator) if outside is None else put_in_order(operator)
+        stored, kept = Path(name) / "checkpoints", Path(name) / "key"
+        try:
+            if outside is None:
+                stored.write_text("".join(made.note for made in checkpoints_of(operator).after(0)))
+            if public_key is None:
+                kept.write_text(_public_keys(operator))
+        except AuditLogBroken as exc:
+            raise _Bad(f"BAD: {exc.reason}\n") from exc
+        said = _run_verifier(operator, outside or stored, public_key or kept)
+        # Where it is on this machine, for now, helps nobody.
+        for path, words in ((stored, "the database's checkpoints"), (kept, "the key file")):
+            said = said.replace(str(path), words)
+    if not said.startswith("OK: "):
+        raise _Bad(said)
+    return said
+
+
+def _run_verifier(operator: Operator, outside: Path, public_key: Path) -> str:
+    misfiled: list[int] = []
+
+    def compare(index: int, record: AuditRecord, patient_key: object) -> None:
+        if not misfiled and patient_key != operator.audit.patient_key(record.patient):
+            misfiled.append(index)
+
     argv = [sys.executable, str(VERIFIER), "-", str(outside), str(public_key)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as verifier:  # noqa: S603  # the project's own program
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT) as verifier:  # noqa: S603  # ours
         assert verifier.stdin is not None  # noqa: S101  # PIPE was asked for
+        assert verifier.stdout is not None  # noqa: S101
         with suppress(BrokenPipeError):  # it has seen enough
-            for line in log_lines(operator.engine, operator.keys, lambda _: False):
+            for line in log_lines(operator.engine, operator.keys, lambda _: False, compare):
                 verifier.stdin.write(line)
+        with suppress(BrokenPipeError):
             verifier.stdin.close()
-    return verifier.returncode
+        said = verifier.stdout.read().decode()
+    if misfiled and said.startswith("OK: "):
+        return f"BAD: index {misfiled[0]}: the record is filed under another patient than the one it is about\n"
+    return said
+
+
+def _as_json(made: Checkpoint) -> dict[str, object]:
+    return {
+        "origin": origin_in(made.note),
+        "size": made.size,
+        "root": b64encode(made.root).decode(),
+        "made_at": made.made_at.isoformat(),
+        "note": made.note,
+    }
 
 
 def _years_before(now: datetime, years: int) -> datetime:

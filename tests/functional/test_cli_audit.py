@@ -158,7 +158,7 @@ def test_the_log_is_signed_checked_and_one_record_of_it_is_shown_by_command(gate
     assert gateway.run("audit", "verify").stdout.startswith("OK: ")
     assert gateway.run("audit", "verify", "--checkpoints", str(outside), "--key", str(kept)).stdout.startswith("OK: ")
     kept.write_text("")
-    assert "none of the keys" in gateway.run("audit", "verify", "--key", str(kept), expect=1).stderr
+    assert f"{kept} holds no public key" in gateway.run("audit", "verify", "--key", str(kept), expect=1).stderr
     proof = gateway.run("audit", "prove", record.id).stdout.split("\n")
     assert proof[0] == "c2sp.org/tlog-proof@v1"
     entry = base64.b64decode(proof[1].removeprefix("extra "))
@@ -200,6 +200,90 @@ def test_records_are_pruned_by_policy_or_against_it_and_that_is_on_record(gatewa
     acts = [record for record in _export(gateway, "--format", "records") if record.get("reason") == "audit prune"]
     assert ["retention-years", "6"] in acts[-1]["details"]
     assert gateway.run("audit", "verify").stdout.startswith("OK: ")
+
+
+def test_the_commands_of_the_log_answer_in_json_too(gateway: Gateway, tmp_path: Path) -> None:
+    """The same, for programs; what is amiss as well, with exit code 1."""
+    record = a_record(recorded=DAY)
+    _store(gateway, record)
+    made = gateway.run_json("audit", "checkpoint")
+    assert made["note"].startswith(f"exchange.example\n{made['size']}\n{made['root']}\n")
+    assert made in gateway.run_json("audit", "checkpoints")
+    assert gateway.run_json("audit", "key")["keys"] == gateway.run("audit", "key").stdout.splitlines()
+    proof = gateway.run_json("audit", "prove", record.id)
+    assert json.loads(proof["entry"])["id"] == proof["id"] == record.id
+    assert all(f"\n{one}\n" in proof["proof"] for one in proof["path"])
+    assert (done := gateway.run_json("audit", "verify"))["ok"]
+    assert done["said"][0].startswith("OK: ")
+
+    (tmp_path / "key").write_text("")
+    failed = gateway.run("audit", "verify", "--key", str(tmp_path / "key"), "--json", expect=1)
+    assert json.loads(failed.stdout) == {"ok": False, "said": [f"BAD: {tmp_path / 'key'} holds no public key"]}
+
+
+@contextmanager
+def _changed(gateway: Gateway, guard: str, change: str) -> Iterator[None]:
+    """The database as it is after an owner has taken a trigger away and changed something; put right afterwards."""
+    database = gateway.folder / "var" / "gateway.db"
+    with closing(sqlite3.connect(database, isolation_level=None)) as raw, closing(sqlite3.connect(":memory:")) as copy:
+        raw.backup(copy)
+        raw.execute(f"DROP TRIGGER {guard}")
+        raw.execute(change)
+        yield
+        copy.backup(raw)
+
+
+def _kept_outside(gateway: Gateway, folder: Path) -> list[str]:
+    for name, command in (("checkpoints", "checkpoint"), ("key", "key")):
+        (folder / name).write_text(gateway.run("audit", command).stdout)
+    return ["--checkpoints", str(folder / "checkpoints"), "--key", str(folder / "key")]
+
+
+def test_t087_a_record_that_was_filed_under_another_patient_is_found(gateway: Gateway, tmp_path: Path) -> None:
+    """It would be missing in an accounting of disclosures and be whole all the same."""
+    _store(gateway, a_record(recorded=DAY, patient="somebody"))
+    outside = _kept_outside(gateway, tmp_path)
+    last = "(SELECT max(seq) FROM audit_record WHERE patient_key IS NOT NULL)"
+    for value, options in (("NULL", []), ("'text'", outside)):
+        change = f"UPDATE audit_record SET patient_key = {value} WHERE seq = {last}"  # noqa: S608  # the test's own
+        with _changed(gateway, "audit_record_unchanged", change):
+            said = gateway.run("audit", "verify", *options, expect=1).stderr
+            assert "the record is filed under another patient" in said
+            assert said.startswith("BAD: index ")
+    assert gateway.run("audit", "verify").stdout.startswith("OK: ")
+
+
+def test_t087_a_place_in_the_log_that_was_deleted_is_found_with_its_number(gateway: Gateway, tmp_path: Path) -> None:
+    """With what waits for a place or without; and an auditor elsewhere still gets every other line."""
+    outside = _kept_outside(gateway, tmp_path)
+    with _changed(gateway, "audit_leaf_kept", "DELETE FROM audit_leaf WHERE log_index = 1"):
+        for options in ([], outside):
+            said = gateway.run("audit", "verify", *options, expect=1).stderr
+            assert "BAD: index 1 is missing or out of order: the export goes on with 2" in said
+        done = gateway.run("audit", "export", "--format", "log")
+        indexes = [json.loads(line)["index"] for line in done.stdout.splitlines()]
+        assert indexes[:3] == [0, 2, 3]
+        assert "are not all there" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("x'00'", " records was altered"),
+        ("note || 'more'", " records was altered"),
+        ("replace(note, 'exchange.example', 'exchange.examplf')", "the database's checkpoints: the checkpoint of "),
+    ],
+)
+def test_a_checkpoint_that_was_altered_in_the_database_is_told_as_that(gateway: Gateway, value: str, said: str) -> None:
+    """Not by the name of a file that is gone, and by no traceback."""
+    gateway.run("audit", "checkpoint")
+    last = "(SELECT max(size) FROM audit_checkpoint)"
+    change = f"UPDATE audit_checkpoint SET note = {value} WHERE size = {last}"  # noqa: S608  # the test's own
+    with _changed(gateway, "audit_checkpoint_unchanged", change):
+        failed = gateway.run("audit", "verify", expect=1).stderr
+
+    assert failed.startswith("BAD: ")
+    assert said in failed
 
 
 def test_the_help_tells_what_can_be_done(gateway: Gateway) -> None:
