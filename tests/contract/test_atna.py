@@ -136,7 +136,7 @@ def test_nothing_is_lost_while_the_repository_is_away_or_the_gateway_starts_agai
         again.close()
 
 
-def test_t086_a_repository_that_hangs_up_again_and_again_misses_nothing(
+def test_a_repository_that_hangs_up_again_and_again_misses_nothing(
     engine: Engine, keys: KeyRing, log: StoredAuditLog, certificate: tuple[Path, Path]
 ) -> None:
     """It reads little of each connection and leaves the rest unread: what it had read no proof of comes again."""
