@@ -193,6 +193,7 @@ def test_the_log_is_append_only() -> None:
         "record",
         "record_within",
         "read",
+        "patient_key",
         "close",
     }
 
