@@ -40,6 +40,24 @@ def parse_date_bound(value: str, parameter: str) -> DateBound:
     return DateBound(prefix=cast("Prefix", found["prefix"] or "eq"), moment=moment, zoned=timed)
 
 
+def is_within(at: datetime, bound: DateBound) -> bool:
+    """Whether an instant that is kept exactly fits the bound (FHIR R4 search §3.1.1.4.7); near is within it."""
+    start, end = bound.moment.start, bound.moment.end
+    match bound.prefix:
+        case "eq" | "ap":
+            return start <= at < end
+        case "ne":
+            return not start <= at < end
+        case "gt" | "sa":
+            return at >= end
+        case "ge":
+            return at >= start
+        case "lt" | "eb":
+            return at < start
+        case _:  # le
+            return at < end
+
+
 def _calendar(year: str, month: str | None, day: str | None) -> Moment:
     first = datetime(int(year), int(month or 1), int(day or 1), tzinfo=UTC)
     if day:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from gateway.audit.record import AuditLog, AuditRecord, Who
 from gateway.auth import app_scopes
 from gateway.auth.allowance import Allowance
-from gateway.auth.app_grants import AppGrant, AppGrants, NewRefresh
+from gateway.auth.app_grants import AppGrant, AppGrants, NewRefresh, StoredCode, StoredRefresh
 from gateway.auth.call import Call
 from gateway.auth.clients import Client, UnauthorizedClient
 from gateway.auth.id_tokens import issue_id_token
@@ -32,6 +32,8 @@ REFRESH_LASTS = timedelta(days=30)
 """How long a refresh token may lie unused."""
 REFUSALS_A_MINUTE = 60
 _MOST_CHARACTERS = 256
+_NO_CODE, _CODE_TWICE = "the code does not hold", "an authorization code came twice"
+_NO_REFRESH, _REFRESH_TWICE = "the refresh token does not hold", "a refresh token came twice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,19 +113,14 @@ class AppTokenService:
     ) -> AppTokens:
         _require_app(client)
         stored = self._grants.find_code(code) if code and len(code) <= _MOST_CHARACTERS else None
-        if code is None or stored is None or stored.grant.client_id != client.id:
-            raise AccessRefused("the code does not hold")
-        grant = stored.grant
-        if stored.used_at is not None:
-            self._end_as_copied(client, grant, "an authorization code came twice", call, now)
-            raise AccessRefused("the code does not hold")
-        if now >= stored.until or not grant.stands(now):
-            raise AccessRefused("the code does not hold")
+        if code is None or stored is None:
+            raise AccessRefused(_NO_CODE)
+        grant = self._require_unused(client, stored, _NO_CODE, _CODE_TWICE, call, now)
         fits = hmac.compare_digest(stored.terms.redirect_uri.encode(), (redirect_uri or "").encode())
         if not fits or not proves(verifier, stored.terms.challenge):
             # One try a code: what was guessed wrong once is not guessed again.
             self._end_as_copied(client, grant, "an authorization code came without its proof", call, now)
-            raise AccessRefused("the code does not hold")
+            raise AccessRefused(_NO_CODE)
         scopes = app_scopes.still_registered(grant.scopes, client)
         if not scopes:
             raise ScopeMissing("nothing that was granted is registered any more")
@@ -134,21 +131,16 @@ class AppTokenService:
         if issued.refresh is not None:
             refresh = NewRefresh(value=issued.refresh, until=min(grant.until, now + REFRESH_LASTS))
         if not self._grants.use_code(code, refresh, record, now):
-            self._end_as_copied(client, grant, "an authorization code came twice", call, now)
-            raise AccessRefused("the code does not hold")
+            self._end_as_copied(client, grant, _CODE_TWICE, call, now)
+            raise AccessRefused(_NO_CODE)
         return _handed_out(issued, client, call)
 
     def _refresh(self, client: Client, token: str | None, scope: str | None, call: Call, now: datetime) -> AppTokens:
         _require_app(client)
         stored = self._grants.find_refresh(token) if token and len(token) <= _MOST_CHARACTERS else None
-        if token is None or stored is None or stored.grant.client_id != client.id:
-            raise AccessRefused("the refresh token does not hold")
-        grant = stored.grant
-        if stored.used_at is not None:
-            self._end_as_copied(client, grant, "a refresh token came twice", call, now)
-            raise AccessRefused("the refresh token does not hold")
-        if now >= stored.until or not grant.stands(now):
-            raise AccessRefused("the refresh token does not hold")
+        if token is None or stored is None:
+            raise AccessRefused(_NO_REFRESH)
+        grant = self._require_unused(client, stored, _NO_REFRESH, _REFRESH_TWICE, call, now)
         scopes = app_scopes.narrowed(scope, app_scopes.still_registered(grant.scopes, client))
         if not scopes:
             raise ScopeMissing("more is asked for than was granted")
@@ -159,8 +151,8 @@ class AppTokenService:
         record = _issued(client, issued, "refresh_token", self._issuer, call, now)
         following = NewRefresh(value=issued.refresh or "", until=min(grant.until, now + REFRESH_LASTS))
         if not self._grants.use_refresh(token, following, record, now):
-            self._end_as_copied(client, grant, "a refresh token came twice", call, now)
-            raise AccessRefused("the refresh token does not hold")
+            self._end_as_copied(client, grant, _REFRESH_TWICE, call, now)
+            raise AccessRefused(_NO_REFRESH)
         return _handed_out(issued, client, call)
 
     def _require_standing(self, grant: AppGrant, now: datetime) -> None:
@@ -204,6 +196,22 @@ class AppTokenService:
                 now=now,
             ),
         )
+
+    def _require_unused(
+        self, client: Client, stored: StoredCode | StoredRefresh, refused: str, twice: str, call: Call, now: datetime
+    ) -> AppGrant:
+        """The grant of what was presented: it is this client's, was never used, and stands. Raises AccessRefused.
+
+        What comes twice was copied, and ends the grant. Raises DependencyUnavailable where that can't be stored.
+        """
+        if stored.grant.client_id != client.id:
+            raise AccessRefused(refused)
+        if stored.used_at is not None:
+            self._end_as_copied(client, stored.grant, twice, call, now)
+            raise AccessRefused(refused)
+        if now >= stored.until or not stored.grant.stands(now):
+            raise AccessRefused(refused)
+        return stored.grant
 
     def _end_as_copied(self, client: Client, grant: AppGrant, reason: str, call: Call, now: datetime) -> None:
         """Nothing more comes of the grant. Raises DependencyUnavailable where that can't be stored."""

@@ -11,6 +11,7 @@ from gateway.fhir.audit_parameters import AUDIT_EVENT
 from gateway.fhir.query_string import Pairs
 from gateway.fhir.sift import Sifted, sift
 from gateway.model import DateBound, PatientID, PatientRef, Token
+from gateway.search_dates import is_within
 from gateway.search_values import parse_dates, parse_identifier, parse_reference, parse_strings, parse_tokens
 from gateway.watch.terms import (
     Event,
@@ -182,26 +183,9 @@ def _is(token: Token, system: str, code: str) -> bool:
 def _dated(bounds: Sequence[DateBound]) -> Test:
     def test(event: Event) -> bool:
         at = datetime.fromisoformat(event["recorded"])
-        return any(_is_within(at, bound) for bound in bounds)
+        return any(is_within(at, bound) for bound in bounds)
 
     return test
-
-
-def _is_within(at: datetime, bound: DateBound) -> bool:
-    start, end = bound.moment.start, bound.moment.end
-    match bound.prefix:
-        case "eq" | "ap":
-            return start <= at < end
-        case "ne":
-            return not start <= at < end
-        case "gt" | "sa":
-            return at >= end
-        case "ge":
-            return at >= start
-        case "lt" | "eb":
-            return at < start
-        case _:  # le
-            return at < end
 
 
 def _narrowed(dates: Sequence[Sequence[DateBound]]) -> tuple[datetime | None, datetime | None]:

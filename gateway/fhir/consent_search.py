@@ -13,6 +13,7 @@ from gateway.fhir.parameters import CONSENT
 from gateway.fhir.query_string import Pairs
 from gateway.fhir.sift import sift
 from gateway.model import DateBound, PatientID, PatientRef, Token
+from gateway.search_dates import is_within
 from gateway.search_values import parse_dates, parse_identifier, parse_reference, parse_strings, parse_tokens
 
 _SORTS = ("_lastUpdated", "-_lastUpdated")
@@ -38,7 +39,9 @@ class ConsentSearch:
             all(any(one.code == status for one in alternatives) for alternatives in self.status)
             and all(any(one.code == stored.consent.id for one in alternatives) for alternatives in self.id)
             and all(_names_any(stored, alternatives) for alternatives in self.actor)
-            and all(any(_is_recorded(stored, bound) for bound in bounds) for bounds in self.last_updated)
+            and all(
+                any(is_within(stored.consent.recorded_at, bound) for bound in bounds) for bounds in self.last_updated
+            )
         )
 
 
@@ -74,20 +77,3 @@ def _names_any(stored: StoredVersion, actors: Sequence[str]) -> bool:
 def _actors_of(rule: Provision) -> Sequence[str]:
     # FHIR R4 search §reference: a bare id is of any type that may stand there.
     return (*rule.actors, *(name.partition("/")[2] for name in rule.actors if "/" in name and ":" not in name))
-
-
-def _is_recorded(stored: StoredVersion, bound: DateBound) -> bool:
-    at, start, end = stored.consent.recorded_at, bound.moment.start, bound.moment.end
-    match bound.prefix:
-        case "eq" | "ap":
-            return start <= at < end
-        case "ne":
-            return not start <= at < end
-        case "gt" | "sa":
-            return at >= end
-        case "ge":
-            return at >= start
-        case "lt" | "eb":
-            return at < start
-        case _:  # le
-            return at < end

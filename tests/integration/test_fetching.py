@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.services import dicom_files
-from tests.services.dicom_files import StudyOnFile
+from tests.services.dicom_files import StudyOnFile, paths_of
 from tests.services.fetching import EAST, Fetching, OfflineVerifier
 
 pytestmark = pytest.mark.integration
@@ -28,33 +28,6 @@ PERMIT_ALL = {"type": "permit"}
 REFUSED = (401, 403)
 GATE_DELAY_S, ORTHANC_DELAY_S, OFFLINE_DELAY_S = 1, 10, 300
 """What docs/reference/retrieval.md publishes: how late a revocation may be obeyed."""
-
-
-def paths_of(study: StudyOnFile, number: int = 0) -> list[str]:
-    """Every form in which something of the study, and of one of its series, is fetched."""
-    series = study.series[number]
-    base = f"/studies/{study.uid}"
-    of_series = f"{base}/series/{study.series_uid(series)}"
-    instance = f"{of_series}/instances/{dicom_files.uid_of('image', study.key, series.number, 1)}"
-    return [
-        base,
-        f"{base}/metadata",
-        f"{base}/series",
-        f"{base}/instances",
-        f"?StudyInstanceUID={study.uid}",
-        of_series,
-        f"{of_series}/metadata",
-        f"{of_series}/rendered",
-        f"{of_series}/instances",
-        instance,
-        f"{instance}/metadata",
-        f"{instance}/rendered",
-        f"{instance}/frames/1",
-        f"{instance}/frames/1/rendered",
-        f"{instance}/bulk/7fe00010",
-        f"{instance}/thumbnail",
-        f"{base}/thumbnail",
-    ]
 
 
 NOT_ORTHANCS = ("/thumbnail",)

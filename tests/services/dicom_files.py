@@ -141,3 +141,30 @@ ARCHIVES: dict[str, tuple[StudyOnFile, ...]] = {
 def patients(archive: Sequence[StudyOnFile]) -> tuple[Person, ...]:
     """Everyone the archive has a study of, each once."""
     return tuple(dict.fromkeys(study.person for study in archive))
+
+
+def paths_of(study: StudyOnFile, number: int = 0) -> list[str]:
+    """Every form in which something of the study, and of one of its series, is fetched."""
+    series = study.series[number]
+    base = f"/studies/{study.uid}"
+    of_series = f"{base}/series/{study.series_uid(series)}"
+    instance = f"{of_series}/instances/{uid_of('image', study.key, series.number, 1)}"
+    return [
+        base,
+        f"{base}/metadata",
+        f"{base}/series",
+        f"{base}/instances",
+        f"?StudyInstanceUID={study.uid}",
+        of_series,
+        f"{of_series}/metadata",
+        f"{of_series}/rendered",
+        f"{of_series}/instances",
+        instance,
+        f"{instance}/metadata",
+        f"{instance}/rendered",
+        f"{instance}/frames/1",
+        f"{instance}/frames/1/rendered",
+        f"{instance}/bulk/7fe00010",
+        f"{instance}/thumbnail",
+        f"{base}/thumbnail",
+    ]
