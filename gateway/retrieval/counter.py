@@ -65,7 +65,7 @@ class RetrievalCounter:
         token = requester.token_id if requester is not None else ""
         now = self.clock()
         self.tally.refused(
-            (token, facility.id),
+            (token, facility.id, study or ""),
             lambda: AuditRecord(
                 id=str(uuid.uuid4()),
                 recorded=now,

@@ -5,7 +5,7 @@ stored before it is let through, and those that follow are counted. A count is s
 has run out and when the process ends. Where it can't be stored, nothing more is let through until it can. A process
 that is killed loses its counts of at most `FLUSH_S`, never the opening record.
 
-Every refusal is stored by itself, up to a number a minute for one token; the rest of that minute is counted.
+Every refusal is stored by itself, up to a number a minute for one token and study; the rest of that minute is counted.
 """
 
 import threading
@@ -21,7 +21,7 @@ from gateway.log import Event, event
 
 FLUSH_S = 30.0
 MOST_REFUSALS = 20
-"""Of one token at one facility that are stored one by one in a minute."""
+"""Of one token for one study at one facility that are stored one by one in a minute."""
 _A_MINUTE_S = 60.0
 _IDLE_S = 600.0
 _MOST_OPEN = 20_000
@@ -67,7 +67,7 @@ class RetrievalTally:
             self._open(self._fetched, key, opening(), _IDLE_S)
 
     def refused(self, key: Key, refusal: Callable[[], AuditRecord]) -> None:
-        """One more refusal of `key` (token or none, facility) is on record, or counted. Raises AuditUnavailable."""
+        """One more refusal of `key` (token or none, facility, study) is on record, or counted. Raises AuditUnavailable."""
         with self._lock:
             known = self._refused.get(key)
             if known is not None and self._monotonic() < known.ends_at and known.stored >= MOST_REFUSALS:
@@ -77,6 +77,8 @@ class RetrievalTally:
         self._audit.record([record])
         with self._lock:
             known = self._refused.get(key)
+            if known is None and len(self._refused) >= _MOST_OPEN:
+                return  # it stands on record; so will the next
             if known is None or self._monotonic() >= known.ends_at:
                 begun = _Tally(record, self._monotonic() + _A_MINUTE_S, record.recorded)
                 if known is not None and known.count:  # not stored yet: it stays on the bill

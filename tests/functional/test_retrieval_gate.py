@@ -213,3 +213,18 @@ def test_fetches_are_on_record_once_and_counted(exchange: Retrieving) -> None:
     assert fetched[0]["decided"][0]["decision"] == "permit"
     assert refused["request"] == "GET /dicom-web/studies/2.25.405"
     assert token not in str(records)
+
+
+def test_every_study_that_was_refused_is_on_record(exchange: Retrieving) -> None:
+    """However many: only what is asked for again and again within a minute is counted, study by study."""
+    token = exchange.client.token(exchange.gateway)
+    refused = [f"2.25.{number}" for number in range(4000, 4050)]
+    for study in refused:
+        assert exchange.authorize(f"/studies/{study}", token=token).status_code == 403
+    jti = claims_of(token)["jti"]
+    records = [one for one in exchange.audit() if one.get("who", {}).get("token_id") == jti]
+
+    assert [one["kind"] for one in records if one["kind"] == "retrieval"] == []
+    assert [one["request"] for one in records if one["kind"] == "retrieval-refused"] == [
+        f"GET /dicom-web/studies/{study}" for study in refused
+    ]
