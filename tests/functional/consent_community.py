@@ -55,7 +55,7 @@ class Shell(Gateway):
 def a_gateway(**settings: str) -> Shell:
     """Two facilities, each of the people known in both as one person, and the EHR of north."""
     gateway = Shell({"GATEWAY_STRONG_IDENTIFIER_SYSTEMS": NATIONAL_IDS, **settings})
-    gateway.run("db", "upgrade")
+    gateway.prepare("db", "upgrade")
     tables = [
         {
             "id": id_,
@@ -65,9 +65,9 @@ def a_gateway(**settings: str) -> Shell:
         }
         for id_ in FACILITIES
     ]
-    gateway.run("facilities", "apply", str(gateway.write("facilities.toml", facilities_toml(tables))))
+    gateway.prepare("facilities", "apply", str(gateway.write("facilities.toml", facilities_toml(tables))))
     patients = [_patient(name, facility) for name in PEOPLE for facility in FACILITIES]
-    gateway.run("patients", "load", str(gateway.write("patients.ndjson", ndjson(patients))))
+    gateway.prepare("patients", "load", str(gateway.write("patients.ndjson", ndjson(patients))))
     add_client(gateway, organization="north")
     return gateway
 

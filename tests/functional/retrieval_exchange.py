@@ -1,22 +1,16 @@
 """A small exchange whose facilities ask the gateway who may fetch what, and the questions that they ask."""
 
-import io
 import json
-import os
-import subprocess
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from typing import Any
 
 import requests
 
-from gateway.cli.main import root
 from tests import canary
 from tests.facilities.rows import a_series_row
 from tests.functional.small_exchange import SmallExchange, hold_study, patient_id
 from tests.services.exchange import ASSERTION_TYPE, Client, add_client
-from tests.services.gateway import Gateway
 
 CT, SR = "2.25.10", "2.25.11"
 """A study of `a` at north with a CT and an SR series, whose UIDs are these and `.1`, `.2`."""
@@ -26,31 +20,6 @@ COPIED = "2.25.30"
 """A study of `a` that north and south hold alike, series `.1`."""
 OF_B = "2.25.40"
 """A study of `b` at north."""
-
-
-class QuickGateway(Gateway):
-    """Its commands run in the tests' own process: what starting one costs is most of what a small command costs."""
-
-    @classmethod
-    def like(cls, other: Gateway) -> "QuickGateway":
-        """One with the same settings, and a folder and port of its own."""
-        own = ("GATEWAY_LISTEN", "GATEWAY_DATA_DIR")
-        return cls({name: value for name, value in other.env.items() if name[:8] == "GATEWAY_" and name not in own})
-
-    def run(self, *arguments: str, expect: int = 0, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """The command, which did what it was asked to; anything else runs as operators run it."""
-        if expect != 0 or stdin is not None:
-            return super().run(*arguments, expect=expect, stdin=stdin)
-        told, environment = io.TextIOWrapper(io.BytesIO(), write_through=True), dict(os.environ)
-        os.environ.clear()
-        os.environ.update(self.env)
-        try:
-            with redirect_stdout(told):
-                root(list(arguments), standalone_mode=False)
-        finally:
-            os.environ.clear()
-            os.environ.update(environment)
-        return subprocess.CompletedProcess(arguments, 0, told.buffer.getvalue().decode(), "")
 
 
 class Retrieving(SmallExchange):
@@ -64,7 +33,6 @@ class Retrieving(SmallExchange):
     def of_gates(cls, **settings: str) -> "Retrieving":
         """It serves, every facility has a key, and every study has been found by the EHR once."""
         made = cls(**settings)
-        made.gateway = QuickGateway.like(made.gateway)
         north = made.add_archive("north", retrieve="gate", gate_url="https://gate.north.example/dicom-web")
         south = made.add_archive("south", retrieve="token")
         east = made.add_archive("east")
@@ -94,7 +62,7 @@ class Retrieving(SmallExchange):
 
     def make_key(self, facility: str, *options: str) -> str:
         """A new key of the facility."""
-        key: str = self.gateway.run_json("facilities", "credential", facility, *options)["key"]
+        key: str = json.loads(self.gateway.prepare("facilities", "credential", facility, *options, "--json"))["key"]
         return key
 
     def authorize(

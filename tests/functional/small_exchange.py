@@ -112,12 +112,12 @@ class SmallExchange:
 
     def start(self) -> "SmallExchange":
         """All that was added is loaded, an EHR is registered, and the gateway serves."""
-        self.gateway.run("db", "upgrade")
-        self.gateway.run(
+        self.gateway.prepare("db", "upgrade")
+        self.gateway.prepare(
             "facilities", "apply", str(self.gateway.write("facilities.toml", facilities_toml(self._tables)))
         )
         lines = _ndjson(self._patients)
-        self.gateway.run("patients", "load", str(self.gateway.write("patients.ndjson", lines)))
+        self.gateway.prepare("patients", "load", str(self.gateway.write("patients.ndjson", lines)))
         self._load_consents()
         self._client = add_client(self.gateway)
         self.gateway.start()
@@ -146,7 +146,7 @@ class SmallExchange:
 
     def feed(self, *patients: Mapping[str, Any]) -> None:
         """The facilities now say this of these patients."""
-        self.gateway.run("patients", "load", str(self.gateway.write("patients.ndjson", _ndjson(patients))))
+        self.gateway.prepare("patients", "load", str(self.gateway.write("patients.ndjson", _ndjson(patients))))
 
     def bar(self, name: str, *facilities: str) -> None:
         """The person permits treatment, but nothing of what these facilities hold."""
@@ -155,7 +155,7 @@ class SmallExchange:
     def _load_consents(self) -> None:
         if self._consents:
             lines = _ndjson(self._consents)
-            self.gateway.run("consents", "load", str(self.gateway.write("consents.ndjson", lines)))
+            self.gateway.prepare("consents", "load", str(self.gateway.write("consents.ndjson", lines)))
         self._consents.clear()
 
     @property
@@ -218,12 +218,13 @@ class SmallExchange:
 
     def person_id(self, name: str, facility: str) -> str:
         """The gateway's id of a person."""
-        found: str = self.gateway.run_json("patients", "show", identifier(name, facility))["id"]
+        told = self.gateway.prepare("patients", "show", identifier(name, facility), "--json")
+        found: str = json.loads(told)["id"]
         return found
 
     def audit(self) -> list[dict[str, Any]]:
         """Every audit record so far, as stored."""
-        lines = self.gateway.run("audit", "export", "--format", "records").stdout.splitlines()
+        lines = self.gateway.prepare("audit", "export", "--format", "records").splitlines()
         return [json.loads(line) for line in lines]
 
 

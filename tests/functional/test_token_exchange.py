@@ -129,11 +129,11 @@ def test_t030c_the_patient_named_with_a_study_is_whose_it_is(exchange: Retrievin
     assert (record["outcome"], record["patient"]) == ("refused", a)
     assert "not known to be of the patient" in record["reason"]
 
-    exchange.gateway.run("patients", "merge", b, a)
+    exchange.gateway.prepare("patients", "merge", b, a)
     try:
         assert exchange.exchange(study, patient=f"Patient/{b}").status_code == 200
     finally:
-        exchange.gateway.run("patients", "unmerge", b)
+        exchange.gateway.prepare("patients", "unmerge", b)
     assert exchange.exchange(study, patient=f"Patient/{b}").status_code == 400
 
 
@@ -304,6 +304,6 @@ def test_a_disabled_client_exchanges_nothing_and_its_bound_tokens_end(exchange: 
     token = exchange.exchange(f"{SOUTH}/studies/{COPIED}", client=client, subject_token=subject).json()["access_token"]
     assert exchange.introspect(token)["active"] is True
 
-    exchange.gateway.run("clients", "disable", "other")
+    exchange.gateway.prepare("clients", "disable", "other")
     time.sleep(1.1)
     assert exchange.introspect(token) == {"active": False}

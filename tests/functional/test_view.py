@@ -23,7 +23,7 @@ GATE = "https://gate.north.example/dicom-web"
 def exchange() -> Iterator[Retrieving]:
     """With a viewer, a clinician, the patient `a`, and a delegate who acts for nobody."""
     made = Retrieving.of_gates(GATEWAY_VIEWER_CLIENT="viewer")
-    made.gateway.run(
+    made.gateway.prepare(
         *("clients", "add", "viewer", "--name", "Viewer", "--organization", "https://viewer.example", "--app"),
         *("--public", "--redirect-uri", f"{VIEWER}/", "--launch-url", f"{VIEWER}/viewer", "--purpose", "TREAT"),
         *("--scope", "patient/ImagingStudy.rs user/ImagingStudy.rs"),
@@ -302,14 +302,14 @@ def test_a_viewer_that_is_disabled_opens_nothing(
 ) -> None:
     """Neither the page nor a code nor a token that it holds."""
     told = redeem(exchange, code_of(begin(doc, ids[CT]))).json()
-    exchange.gateway.run("clients", "disable", "viewer")
+    exchange.gateway.prepare("clients", "disable", "viewer")
     try:
         time.sleep(1.1)  # clients are known as of at most a second ago
         assert exchange.authorize(f"/studies/{CT}", token=told["access_token"]).status_code == 401
         assert redeem(exchange, told["code"]).status_code == 400
         assert doc.get(f"/retrieval/view?study={ids[CT]}").status_code == 404
     finally:
-        exchange.gateway.run(
+        exchange.gateway.prepare(
             *("clients", "add", "viewer", "--name", "Viewer", "--organization", "https://viewer.example", "--app"),
             *("--public", "--redirect-uri", f"{VIEWER}/", "--launch-url", f"{VIEWER}/viewer", "--purpose", "TREAT"),
             *("--scope", "patient/ImagingStudy.rs user/ImagingStudy.rs", "--enable"),

@@ -135,15 +135,15 @@ def add_client(gateway: Gateway, id_: str = "ehr", *, organization: str = "urn:o
     facility = ("--facility", options["facility"]) if "facility" in options else ()
     scope, purpose = options.get("scope", SCOPE), options.get("purpose", "TREAT")
     exchanges = ("--token-exchange",) if options.get("token_exchange") else ()
-    gateway.run(*argv, "--scope", scope, "--purpose", purpose, *facility, *exchanges)
+    gateway.prepare(*argv, "--scope", scope, "--purpose", purpose, *facility, *exchanges)
     return Client(id_, key)
 
 
 def load(gateway: Gateway, archives: Mapping[str, Orthanc | TinyPacs]) -> None:
     """The gateway knows the facilities, by id, and everyone they have files of."""
     tables = [facility_table(archive, id_=id_) for id_, archive in archives.items()]
-    gateway.run("facilities", "apply", str(gateway.write("facilities.toml", facilities_toml(tables))))
-    gateway.run("patients", "load", str(gateway.write("patients.ndjson", patients_ndjson(archives))))
+    gateway.prepare("facilities", "apply", str(gateway.write("facilities.toml", facilities_toml(tables))))
+    gateway.prepare("patients", "load", str(gateway.write("patients.ndjson", patients_ndjson(archives))))
 
 
 @dataclass(frozen=True, slots=True)

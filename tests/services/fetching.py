@@ -82,14 +82,14 @@ class Fetching:
         )
         archives = {"north": north, "south": self.south, "east": east}
         patients = exchange.patients_ndjson(archives)
-        self.gateway.run("patients", "load", str(self.gateway.write("patients.ndjson", patients)))
+        self.gateway.prepare("patients", "load", str(self.gateway.write("patients.ndjson", patients)))
         consents = [
             json.dumps(_consent_of(person, facility, {"type": "permit"}))
             for facility in archives
             for person in dicom_files.patients(dicom_files.ARCHIVES[facility.upper()])
             if not person.national_id or facility == "north"  # one person has one consent, wherever they are known
         ]
-        self.gateway.run("consents", "load", str(self.gateway.write("consents.ndjson", "\n".join(consents) + "\n")))
+        self.gateway.prepare("consents", "load", str(self.gateway.write("consents.ndjson", "\n".join(consents) + "\n")))
         self.ehr = add_client(self.gateway, token_exchange="yes")
         self._key_of("east")
         self._audiences = {"north": gate_url, "south": self.south.dicomweb_url, "east": EAST}
@@ -113,10 +113,10 @@ class Fetching:
         return south
 
     def _apply(self, tables: list[dict[str, Any]]) -> None:
-        self.gateway.run("facilities", "apply", str(self.gateway.write("facilities.toml", facilities_toml(tables))))
+        self.gateway.prepare("facilities", "apply", str(self.gateway.write("facilities.toml", facilities_toml(tables))))
 
     def _key_of(self, facility: str) -> str:
-        self._keys[facility] = self.gateway.run_json("facilities", "credential", facility)["key"]
+        self._keys[facility] = json.loads(self.gateway.prepare("facilities", "credential", facility, "--json"))["key"]
         return self._keys[facility]
 
     def start(self) -> Self:

@@ -1,11 +1,12 @@
 """The gateway itself, as operators run it: `python -m gateway`, its settings in the environment."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import requests
 
 from gateway.audit.canonical import to_canonical
 from gateway.audit.log import open_audit_log
+from gateway.cli.main import root
 from gateway.db.crypto import read_key_file
 from gateway.db.session import open_database
 from gateway.errors import GatewayError
@@ -54,6 +56,22 @@ class Gateway:
         canary.record(done.stderr, f"standard error of gateway {' '.join(arguments[:2])}")
         assert done.returncode == expect, f"exit {done.returncode}, not {expect}:\n{done.stdout}\n{done.stderr}"
         return done
+
+    def prepare(self, *arguments: str) -> str:
+        """What the command told, run in the tests' own process: to start one costs more than a small command does.
+
+        For what a test needs and is not about. The command did what it was asked to, or its error is raised.
+        """
+        told, environment = io.TextIOWrapper(io.BytesIO(), write_through=True), dict(os.environ)
+        os.environ.clear()
+        os.environ.update(self.env)
+        try:
+            with redirect_stdout(told):
+                root(list(arguments), standalone_mode=False)
+        finally:
+            os.environ.clear()
+            os.environ.update(environment)
+        return told.buffer.getvalue().decode()
 
     def run_json(self, *arguments: str, expect: int = 0) -> Any:
         """What the command says with `--json`."""
