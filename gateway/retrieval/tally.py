@@ -67,7 +67,7 @@ class RetrievalTally:
             self._open(self._fetched, key, opening(), _IDLE_S)
 
     def refused(self, key: Key, refusal: Callable[[], AuditRecord]) -> None:
-        """One more refusal of `key` (token or none, facility, study) is on record or counted. Raises AuditUnavailable."""
+        """One more refusal of `key` (token, facility, study) is on record or counted. Raises AuditUnavailable."""
         with self._lock:
             known = self._refused.get(key)
             if known is not None and self._monotonic() < known.ends_at and known.stored >= MOST_REFUSALS:
